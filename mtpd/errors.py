@@ -1,0 +1,18 @@
+"""The one kind of error that a user can mend."""
+
+
+class UserError(Exception):
+    """Something that came from outside is wrong. ``str(error)`` is one line for the user.
+
+    Args:
+        where: The file, and the key or item inside it, for example ``"demo.yaml: data.source"``.
+        problem: What is wrong there.
+        remedy: What would be right.
+    """
+
+    def __init__(self, where: object, problem: str, remedy: str) -> None:
+        self.where = str(where)
+        self.problem = problem
+        self.remedy = remedy
+        line = f"{where}: {problem}; {remedy}"
+        super().__init__(" ".join(line.split()))
