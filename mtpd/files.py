@@ -17,7 +17,7 @@ from mtpd.errors import UserError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it is flushed to disk and renamed to ``path``.
+    """Yield a temporary path beside ``path``, which is flushed and renamed to it on success.
 
     If the body raises, the temporary file is removed and ``path`` stays as it was.
     """

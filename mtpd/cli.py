@@ -1,0 +1,196 @@
+"""The ``mtpd`` command. Heavy imports live inside the steps, so that help answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtpd.errors import UserError
+
+if TYPE_CHECKING:
+    from mtpd.steps.context import Context
+
+app = typer.Typer(
+    help="Multi-teacher progressive distillation of object detectors.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+ExperimentFile = Annotated[Path, typer.Argument(help="YAML file of the experiment.")]
+Results = Annotated[Path, typer.Option(help="Folder of all results.")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads that this job may use.")]
+DetectorName = Annotated[str, typer.Option("--detector", help="The student or a teacher.")]
+MethodName = Annotated[str, typer.Option("--method", help="A method of the experiment.")]
+ChainText = Annotated[str, typer.Option("--chain", help="Teachers so far, such as t1+t2.")]
+
+DEFAULT_RESULTS = Path("results")
+
+
+def main() -> None:
+    """Run the command; a wrong input is one line on standard error and exit status 1."""
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+
+
+@app.command()
+def data(
+    experiment: ExperimentFile,
+    results: Results = DEFAULT_RESULTS,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Takes the place of the experiment's data.root.")
+    ] = None,
+) -> None:
+    """Check the data set, converting or generating it where needed."""
+    from mtpd.experiment.load import load_experiment
+    from mtpd.layout import Layout
+    from mtpd.steps.data import prepare_data
+
+    settings = load_experiment(experiment, data_root)
+    prepare_data(settings, Layout(results, experiment.stem))
+
+
+@app.command()
+def check(
+    experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
+) -> None:
+    """Build every detector and check that students, teachers, weights and data fit together."""
+    context = _open(experiment, results, threads)
+    from mtpd.steps.check import check_experiment
+
+    check_experiment(context)
+
+
+@app.command()
+def train(
+    experiment: ExperimentFile,
+    detector: DetectorName,
+    results: Results = DEFAULT_RESULTS,
+    threads: Threads = 1,
+) -> None:
+    """Train a detector without teacher, or take over the weights that the experiment names."""
+    context = _open(experiment, results, threads)
+    from mtpd.steps.train import train_detector
+
+    train_detector(context, detector)
+
+
+@app.command()
+def stage(
+    experiment: ExperimentFile,
+    method: MethodName,
+    chain: ChainText,
+    results: Results = DEFAULT_RESULTS,
+    threads: Threads = 1,
+) -> None:
+    """Train the last stage of a chain."""
+    context = _open(experiment, results, threads)
+    from mtpd.selection.chains import Chain
+    from mtpd.steps.stage import train_stage
+
+    train_stage(context, method, Chain.parse(chain))
+
+
+@app.command()
+def evaluate(
+    experiment: ExperimentFile,
+    detector: Annotated[str | None, typer.Option(help="A detector without teacher.")] = None,
+    method: Annotated[str | None, typer.Option(help="With --chain: a stage's method.")] = None,
+    chain: Annotated[str | None, typer.Option(help="With --method: the stage.")] = None,
+    results: Results = DEFAULT_RESULTS,
+    threads: Threads = 1,
+) -> None:
+    """Evaluate a detector, or the student after a stage, with pycocotools."""
+    if (detector is None) == (method is None) or (method is None) != (chain is None):
+        raise UserError(
+            "mtpd evaluate", "names no model", "give --detector, or --method and --chain"
+        )
+    context = _open(experiment, results, threads)
+    from mtpd.steps.evaluate import evaluate as evaluate_model
+
+    if detector is not None:
+        evaluate_model(context, detector, context.layout.detector(detector))
+    else:
+        assert method is not None
+        assert chain is not None
+        student = context.experiment.student.name
+        evaluate_model(context, student, context.layout.stage(method, chain))
+
+
+@app.command()
+def features(
+    experiment: ExperimentFile,
+    detector: DetectorName,
+    results: Results = DEFAULT_RESULTS,
+    threads: Threads = 1,
+) -> None:
+    """Fill a detector's feature cache."""
+    context = _open(experiment, results, threads)
+    from mtpd.steps.features import cache_features
+
+    cache_features(context, detector)
+
+
+@app.command()
+def costs(
+    experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
+) -> None:
+    """Compute the adaptation costs between all detectors from their feature caches."""
+    context = _open(experiment, results, threads)
+    from mtpd.steps.costs import write_costs
+
+    write_costs(context)
+
+
+@app.command()
+def order(
+    experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
+) -> None:
+    """Order the teachers of every run."""
+    context = _open(experiment, results, threads)
+    from mtpd.steps.order import write_order
+
+    write_order(context)
+
+
+@app.command()
+def results(
+    experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
+) -> None:
+    """Write the experiment's table and figure."""
+    context = _open(experiment, results, threads)
+    from mtpd.steps.results import write_results
+
+    write_results(context)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of an experiment's YAML."""
+    import json
+
+    from mtpd.experiment.settings import Experiment
+
+    typer.echo(json.dumps(Experiment.model_json_schema(), indent=2))
+
+
+def _open(experiment: Path, results: Path, threads: int) -> Context:
+    """Open the experiment, and keep every library of this job to ``threads`` CPU threads."""
+    # Before any of these libraries is imported: they read the variables once.
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    import cv2
+    import torch
+
+    from mtpd.steps.context import Context
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(0)
+    return Context.open(experiment, results)

@@ -1,0 +1,1 @@
+"""Detectors: their configs, weights, feature maps and training."""

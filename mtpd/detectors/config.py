@@ -1,0 +1,219 @@
+"""From an experiment's settings to an MMEngine config that MMDetection's own tools can run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from mtpd.data.dataset import Dataset
+from mtpd.detectors.sources import config_file
+from mtpd.errors import UserError
+from mtpd.experiment.settings import Detector, ImagePipeline, Training
+from mtpd.layout import ModelFolder
+
+HEADS = ("bbox_head", "mask_head", "roi_head", "query_head", "panoptic_head")
+
+
+def base_config(name: str, detector: Detector, dataset: Dataset) -> Config:
+    """The detector's own config with the experiment's ``options`` and the data set's classes.
+
+    Raises:
+        UserError: The config cannot be read or holds no model.
+    """
+    try:
+        config = Config.fromfile(config_file(detector.config))
+    except Exception as error:  # a config is Python: anything can go wrong in it
+        raise UserError(
+            f"{name}: {detector.config}", f"cannot be read ({error})", "mend the config"
+        ) from error
+    if "model" not in config:
+        raise UserError(
+            f"{name}: {detector.config}", "defines no model", "name a detector's config"
+        )
+    config.merge_from_dict(dict(detector.options))
+    for head in _heads(config.model):
+        if "num_classes" in head:
+            head.num_classes = len(dataset.classes)
+    return config
+
+
+def has_masks(model: ConfigDict) -> bool:
+    """Whether the detector predicts instance masks."""
+    return any("mask" in str(head.get("type", "")).lower() for head in _heads(model))
+
+
+def normalise_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
+    """Put the experiment's image pipeline in place of the config's own, if it gives a size."""
+    if pipeline.size is None:
+        return
+    load = {"type": "LoadImageFromFile"}
+    annotations = {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks}
+    resize = {"type": "Resize", "scale": pipeline.size, "keep_ratio": True}
+    flip = {"type": "RandomFlip", "prob": pipeline.flip}
+    keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
+    config.train_pipeline = [load, annotations, resize, flip, {"type": "PackDetInputs"}]
+    config.test_pipeline = [load, resize, {"type": "PackDetInputs", "meta_keys": keys}]
+
+
+def data_config(
+    config: Config, dataset: Dataset, pipeline: ImagePipeline, training: Training
+) -> None:
+    """Set the loaders and evaluators of ``config`` to the prepared data set."""
+    masks = has_masks(config.model)
+    train, test = _pipeline_of(config, "train"), _pipeline_of(config, "test")
+    config.train_pipeline, config.test_pipeline = train, test
+    normalise_pipelines(config, pipeline, masks)
+    batch = training.batch_size or config.get("train_dataloader", {}).get("batch_size", 2)
+    config.train_dataloader = {
+        **_workers(pipeline),
+        "batch_size": batch,
+        "sampler": {"type": "DefaultSampler", "shuffle": True},
+        "batch_sampler": {"type": "AspectRatioBatchSampler"},
+        "dataset": {
+            **coco_dataset(dataset, "train", config.train_pipeline),
+            "filter_cfg": {"filter_empty_gt": True},
+        },
+    }
+    config.val_dataloader = test_loader(config, dataset, "val", pipeline)
+    config.val_evaluator = evaluator(config, dataset, "val")
+    config.val_cfg = {"type": "ValLoop"}
+    for key in ("test_dataloader", "test_evaluator", "test_cfg"):
+        config.pop(key, None)
+
+
+def test_loader(
+    config: Config, dataset: Dataset, split: str, pipeline: ImagePipeline
+) -> dict[str, Any]:
+    """Loader of ``split``, one image at a time, in order."""
+    return {
+        **_workers(pipeline),
+        "batch_size": 1,
+        "drop_last": False,
+        "sampler": {"type": "DefaultSampler", "shuffle": False},
+        "dataset": {**coco_dataset(dataset, split, config.test_pipeline), "test_mode": True},
+    }
+
+
+def evaluator(config: Config, dataset: Dataset, split: str) -> dict[str, Any]:
+    """COCO box AP, and mask AP for a detector with masks on data with masks."""
+    metrics = ["bbox", "segm"] if has_masks(config.model) and dataset.has_masks else ["bbox"]
+    return {
+        "type": "CocoMetric",
+        "ann_file": str(dataset.splits[split].annotations),
+        "metric": metrics,
+    }
+
+
+def coco_dataset(dataset: Dataset, split: str, pipeline: list[Any]) -> dict[str, Any]:
+    """MMDetection's data set of one split."""
+    return {
+        "type": "CocoDataset",
+        "metainfo": {"classes": dataset.classes},
+        "data_root": "",
+        "ann_file": str(dataset.splits[split].annotations),
+        "data_prefix": {"img": str(dataset.splits[split].images)},
+        "pipeline": pipeline,
+    }
+
+
+def schedule_config(config: Config, where: str, training: Training) -> None:
+    """Set optimiser, learning-rate schedule and epochs; what is not given stays as it was."""
+    own_epochs = config.get("train_cfg", {}).get("max_epochs")
+    epochs = training.epochs or own_epochs
+    if epochs is None:
+        raise UserError(where, "nothing says for how many epochs", "add training.epochs")
+    config.train_cfg = {"type": "EpochBasedTrainLoop", "max_epochs": epochs, "val_interval": 1}
+    wrapper = config.get("optim_wrapper", ConfigDict())
+    if training.optimizer is not None:
+        wrapper = ConfigDict(optimizer=dict(training.optimizer))
+    if "optimizer" not in wrapper:
+        raise UserError(where, "nothing says which optimiser", "add training.optimizer")
+    if training.clip_grad_norm is not None:
+        wrapper.clip_grad = {"max_norm": training.clip_grad_norm, "norm_type": 2}
+    if training.amp is not None or "type" not in wrapper:
+        wrapper.type = "AmpOptimWrapper" if training.amp else "OptimWrapper"
+    config.optim_wrapper = wrapper
+    config.param_scheduler = _schedulers(config, training, epochs, own_epochs)
+    config.pop("auto_scale_lr", None)
+
+
+def runtime_config(config: Config, folder: ModelFolder, seed: int) -> None:
+    """Set what every run needs: scope, seed, logging, no checkpoints but our own."""
+    config.default_scope = "mmdet"
+    config.work_dir = str(folder.path / "runs")
+    config.randomness = {"seed": seed}
+    config.env_cfg = {
+        "cudnn_benchmark": False,
+        "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0},
+        "dist_cfg": {"backend": "nccl"},
+    }
+    config.default_hooks = {
+        "logger": {"type": "LoggerHook", "interval": 50},
+        "checkpoint": None,
+        "sampler_seed": {"type": "DistSamplerSeedHook"},
+    }
+    config.custom_imports = {"imports": ["mtpd.detectors.hooks"], "allow_failed_imports": False}
+    config.custom_hooks = [
+        {"type": "CheckInvalidLossHook", "interval": 10},
+        {"type": "HistoryHook", "path": str(folder.history)},
+        {"type": "DetectorWeightsHook", "path": str(folder.weights)},
+    ]
+    config.vis_backends = []
+    config.visualizer = {"type": "DetLocalVisualizer", "vis_backends": []}
+    config.log_processor = {"type": "LogProcessor", "window_size": 50, "by_epoch": True}
+    config.load_from, config.resume = None, False
+
+
+def _heads(model: ConfigDict) -> Iterator[ConfigDict]:
+    """The heads of a model config that predict the data set's classes, depth first."""
+    for key in HEADS:
+        value = model.get(key)
+        for head in value if isinstance(value, list) else [value]:
+            if isinstance(head, dict):
+                yield head
+                yield from _heads(head)
+
+
+def _pipeline_of(config: Config, mode: str) -> list[Any]:
+    """The config's own pipeline of ``mode``; wrappers such as RepeatDataset are looked through."""
+    dataset = config.get(f"{mode}_dataloader", {}).get("dataset", {})
+    while "pipeline" not in dataset and "dataset" in dataset:
+        dataset = dataset["dataset"]
+    return dataset.get("pipeline", config.get(f"{mode}_pipeline", []))
+
+
+def _workers(pipeline: ImagePipeline) -> dict[str, Any]:
+    return {"num_workers": pipeline.workers, "persistent_workers": pipeline.workers > 0}
+
+
+def _schedulers(
+    config: Config, training: Training, epochs: int, own_epochs: int | None
+) -> list[dict[str, Any]]:
+    own = config.get("param_scheduler") or []
+    own = [own] if isinstance(own, dict) else list(own)
+    warmup = [item for item in own if not item.get("by_epoch", True)]
+    decay = [_stretched(item, epochs, own_epochs) for item in own if item.get("by_epoch", True)]
+    if training.warmup_iterations is not None:
+        end = training.warmup_iterations
+        linear = {"type": "LinearLR", "start_factor": 0.001, "by_epoch": False, "end": end}
+        warmup = [linear] if end else []
+    if training.decay_at is not None:
+        milestones = sorted({max(1, round(part * epochs)) for part in training.decay_at})
+        decay = [{"type": "MultiStepLR", "milestones": milestones, "gamma": 0.1, "end": epochs}]
+    return [*warmup, *decay]
+
+
+def _stretched(scheduler: dict[str, Any], epochs: int, own_epochs: int | None) -> dict[str, Any]:
+    """A schedule by epochs, made for ``own_epochs``, for ``epochs``."""
+    if not own_epochs or own_epochs == epochs:
+        return scheduler
+    factor = epochs / own_epochs
+    scaled = dict(scheduler)
+    for key in ("begin", "end", "T_max"):
+        if scaled.get(key):
+            scaled[key] = round(scaled[key] * factor)
+    if "milestones" in scaled:
+        scaled["milestones"] = [max(1, round(epoch * factor)) for epoch in scaled["milestones"]]
+    return scaled

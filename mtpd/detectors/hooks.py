@@ -1,0 +1,111 @@
+"""MMEngine hooks of every training job: what it writes for the jobs that follow."""
+
+from __future__ import annotations
+
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from mmdet.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from mtpd.detectors.weights import save_weights
+from mtpd.files import write_json
+
+
+def detector_of(model: nn.Module) -> nn.Module:
+    """The detector inside a distiller, a data-parallel wrapper, both or neither."""
+    if is_model_wrapper(model):
+        model = model.module
+    return getattr(model, "student", model)
+
+
+@HOOKS.register_module()
+class DetectorWeightsHook(Hook):
+    """Writes the detector alone, without teacher and adapters, when training has ended."""
+
+    # After every hook that may still change the weights.
+    priority = "LOWEST"
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def after_train(self, runner: Runner) -> None:
+        """Write the checkpoint, from one process only."""
+        if is_main_process():
+            classes = runner.train_dataloader.dataset.metainfo["classes"]
+            save_weights(self.path, detector_of(runner.model), classes)
+
+
+@HOOKS.register_module()
+class HistoryHook(Hook):
+    """Writes ``history.json``: mean losses, learning rate and validation figures of every epoch."""
+
+    priority = "LOW"
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self.epochs: list[dict[str, Any]] = []
+        self.startup_seconds: float | None = None
+        self._sums: dict[str, Tensor] = {}
+        self._iterations = 0
+        self._began = 0.0
+
+    def before_train_iter(self, *_args: Any, **_kwargs: Any) -> None:
+        """Note once how long the process took to get here."""
+        if self.startup_seconds is None:
+            self.startup_seconds = time.time() - psutil.Process().create_time()
+
+    def before_train_epoch(self, runner: Runner) -> None:  # noqa: ARG002  MMEngine's signature
+        """Start the sums of an epoch."""
+        self._sums, self._iterations, self._began = {}, 0, time.monotonic()
+
+    def after_train_iter(
+        self,
+        runner: Runner,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+        data_batch: Any = None,  # noqa: ARG002
+        outputs: dict[str, Tensor] | None = None,
+    ) -> None:
+        """Add this step's losses, without waiting for the device."""
+        self._iterations += 1
+        for name, value in (outputs or {}).items():
+            self._sums[name] = self._sums.get(name, 0) + value.detach()
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Close the epoch."""
+        means = {name: float(total) / self._iterations for name, total in self._sums.items()}
+        self.epochs.append(
+            {
+                "epoch": runner.epoch + 1,
+                "iterations": self._iterations,
+                "learning_rate": runner.optim_wrapper.param_groups[0]["lr"],
+                "train_seconds": round(time.monotonic() - self._began, 3),
+                "train": means,
+            }
+        )
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Add the validation figures to the epoch that they belong to."""
+        if self.epochs and metrics:
+            figures = {name.removeprefix("coco/"): value for name, value in metrics.items()}
+            self.epochs[-1]["val"] = figures
+
+    def after_train(self, runner: Runner) -> None:  # noqa: ARG002
+        """Write the file, from one process only."""
+        if is_main_process():
+            write_json(
+                self.path,
+                {
+                    "startup_seconds": round(self.startup_seconds or 0.0, 3),
+                    # Linux counts in KiB
+                    "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                    "epochs": self.epochs,
+                },
+            )

@@ -1,0 +1,66 @@
+"""Where the first stage's student starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+INHERITED = ("neck.", "rpn_head.", "bbox_head.", "mask_head.", "roi_head.")
+
+
+@dataclass(frozen=True)
+class Inheritance:
+    """What a student took over from its teacher.
+
+    Attributes:
+        state: Tensors to load into the student.
+        copied: Names of the student's tensors that came from the teacher.
+        left: Names of the student's other neck and head tensors, with the reason.
+    """
+
+    state: dict[str, Tensor]
+    copied: tuple[str, ...]
+    left: dict[str, str]
+
+
+def inherit(
+    student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], num_classes: int
+) -> Inheritance:
+    """Neck and head tensors of the teacher that fit the student.
+
+    A cascade teacher gives its first stage's heads. A box head that is class-agnostic in the
+    teacher, (4, …), and class-aware in the student, (4·classes, …), is repeated for every class.
+
+    Args:
+        student: The student's state dictionary.
+        teacher: The teacher's.
+        num_classes: Classes of the data set.
+    """
+    state: dict[str, Tensor] = {}
+    left: dict[str, str] = {}
+    for name, own in student.items():
+        if not name.startswith(INHERITED):
+            continue
+        source = teacher.get(name, teacher.get(_in_first_stage(name)))
+        if source is None:
+            left[name] = "the teacher has no such tensor"
+        elif source.shape == own.shape:
+            state[name] = source
+        elif _is_agnostic(name, source, own, num_classes):
+            state[name] = source.repeat(num_classes, *[1] * (source.ndim - 1))
+        else:
+            left[name] = f"shape {tuple(own.shape)}, the teacher's is {tuple(source.shape)}"
+    return Inheritance(state, tuple(state), left)
+
+
+def _in_first_stage(name: str) -> str:
+    """``roi_head.bbox_head.x`` as a cascade names it: ``roi_head.bbox_head.0.x``."""
+    parts = name.split(".")
+    return ".".join([*parts[:2], "0", *parts[2:]])
+
+
+def _is_agnostic(name: str, source: Tensor, own: Tensor, num_classes: int) -> bool:
+    repeated = (source.shape[0] * num_classes, *source.shape[1:])
+    return "fc_reg" in name and source.shape[0] == 4 and tuple(own.shape) == repeated

@@ -1,0 +1,191 @@
+"""Which jobs an experiment consists of, what each starts from, and which settings each depends on.
+
+Snakemake's rules and the Python steps both ask here, so they cannot disagree. Everything is a
+function of the settings alone; orders that only the data can decide are passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtpd.detectors.sources import config_file
+from mtpd.experiment.settings import CocoSplit, Detector, Experiment, Run, ShapesData, Training
+from mtpd.selection.chains import Chain, Stage
+from mtpd.selection.orders import needs_costs, needs_scores
+
+
+def strategy_of(run: Run) -> str | tuple[str, ...]:
+    """What :func:`mtpd.selection.orders.choose_order` takes: a strategy's name, or the teachers."""
+    return () if run.order == "none" else run.order
+
+
+def is_decided(run: Run) -> bool:
+    """Whether the settings alone say what the run's teachers are."""
+    strategy = strategy_of(run)
+    return not (needs_costs(strategy) or needs_scores(strategy))
+
+
+def order_needs_costs(experiment: Experiment) -> bool:
+    """Whether any run's order depends on adaptation costs."""
+    return any(needs_costs(strategy_of(run)) for run in experiment.runs.values())
+
+
+def chains_of_runs(experiment: Experiment, orders: Mapping[str, Sequence[str]]) -> dict[str, Chain]:
+    """Chain of every run whose teachers are known.
+
+    Args:
+        experiment: The experiment.
+        orders: Teachers of runs by name, for those that :func:`is_decided` denies. Runs that
+            are missing there, and runs that take their budget from these, are left out.
+    """
+    chains: dict[str, Chain] = {}
+    for name, run in sorted(experiment.runs.items(), key=lambda item: item[1].budget is not None):
+        teachers = strategy_of(run) if is_decided(run) else orders.get(name)
+        if teachers is None or (run.budget is not None and run.budget not in chains):
+            continue
+        epochs = None
+        if run.budget is not None:
+            epochs = _epochs_of(experiment, experiment.runs[run.budget].method, chains[run.budget])
+            if epochs == experiment.stage_training(run.method, None).epochs:
+                epochs = None
+        stages = [Stage(teacher, epochs) for teacher in teachers] or [Stage(None, epochs)]
+        chains[name] = Chain(tuple(stages))
+    return {name: chains[name] for name in experiment.runs if name in chains}
+
+
+def starts_afresh(experiment: Experiment, method: str, chain: Chain) -> bool:
+    """Whether the last stage of ``chain`` starts without a trained student."""
+    alone = chain.last.teacher is None
+    return chain.parent is None and not alone and experiment.methods[method].start != "baseline"
+
+
+def existing_data_files(experiment: Experiment) -> list[Path]:
+    """Files of the user's that the prepared data is made from; a change of one makes it anew.
+
+    Those that are missing are left out: the data step says so in better words than a scheduler.
+    """
+    data = experiment.data
+    if isinstance(data, ShapesData):
+        return []
+    splits = [split for split in (data.train, data.val, data.test) if split is not None]
+    files = [
+        data.root
+        / (
+            split.annotations
+            if isinstance(split, CocoSplit)
+            else Path("ImageSets", "Main", f"{split}.txt")
+        )
+        for split in splits
+    ]
+    return [file for file in files if file.is_file()]
+
+
+def own_files(experiment: Experiment) -> list[Path]:
+    """Configs and weights of detectors that are files of the user's."""
+    detectors = [experiment.detector(name) for name in experiment.detectors]
+    weights = [detector.weights for detector in detectors if detector.weights is not None]
+    return [*_config_files(detectors), *weights]
+
+
+def stage_configs(experiment: Experiment, chain: Chain) -> list[Path]:
+    """Configs of student and teacher of a stage that are files of the user's."""
+    names = [experiment.student.name, chain.last.teacher]
+    return _config_files([experiment.detector(name) for name in names if name is not None])
+
+
+def data_settings(experiment: Experiment) -> dict[str, Any]:
+    """Settings that the prepared data depends on."""
+    return experiment.data.model_dump(mode="json")
+
+
+def check_settings(experiment: Experiment) -> dict[str, Any]:
+    """Settings that the check before training depends on."""
+    return {
+        "detectors": {name: _identity(experiment, name) for name in experiment.detectors},
+        "methods": {
+            name: [loss.model_dump(mode="json") for loss in method.losses]
+            for name, method in experiment.methods.items()
+        },
+        "size": experiment.pipeline.size,
+    }
+
+
+def detector_settings(experiment: Experiment, name: str) -> dict[str, Any]:
+    """Settings that a detector trained without teacher depends on."""
+    return {
+        "detector": _identity(experiment, name),
+        **_training(experiment, experiment.detector_training(name)),
+    }
+
+
+def stage_settings(experiment: Experiment, method: str, chain: Chain) -> dict[str, Any]:
+    """Settings that the last stage of ``chain`` depends on; what it starts from is an input."""
+    teacher = chain.last.teacher
+    settings: dict[str, Any] = {
+        "student": _identity(experiment, experiment.student.name),
+        **_training(experiment, experiment.stage_training(method, chain.last.epochs)),
+    }
+    if teacher is not None:
+        chosen = experiment.methods[method]
+        settings["teacher"] = _identity(experiment, teacher)
+        settings["losses"] = [loss.model_dump(mode="json") for loss in chosen.losses]
+        settings["start"] = chosen.start if chain.parent is None else "baseline"
+    return settings
+
+
+def evaluation_settings(experiment: Experiment, name: str) -> dict[str, Any]:
+    """Settings that the evaluation of a detector with the config of ``name`` depends on."""
+    return {"detector": _identity(experiment, name), "size": experiment.pipeline.size}
+
+
+def feature_settings(experiment: Experiment, name: str) -> dict[str, Any]:
+    """Settings that a feature cache depends on."""
+    ordering = experiment.ordering
+    return {
+        **evaluation_settings(experiment, name),
+        "images": ordering.images,
+        "points": ordering.points,
+        "seed": experiment.seed,
+    }
+
+
+def order_settings(experiment: Experiment) -> dict[str, Any]:
+    """Settings that the orders depend on."""
+    return {
+        "max_teachers": experiment.ordering.max_teachers,
+        "score": experiment.ordering.score,
+        "runs": {
+            name: {
+                **run.model_dump(mode="json", exclude={"method"}),
+                "epochs": experiment.stage_training(run.method, None).epochs,
+            }
+            for name, run in experiment.runs.items()
+        },
+    }
+
+
+def _config_files(detectors: Sequence[Detector]) -> list[Path]:
+    """Config files of the user's, without those that a package ships."""
+    return [config_file(d.config) for d in detectors if "::" not in d.config]
+
+
+def _identity(experiment: Experiment, name: str) -> dict[str, Any]:
+    """What a detector is, whatever it was trained by."""
+    return experiment.detector(name).model_dump(mode="json", exclude={"training", "name"})
+
+
+def _training(experiment: Experiment, training: Training) -> dict[str, Any]:
+    return {
+        "training": training.model_dump(mode="json"),
+        "pipeline": experiment.pipeline.model_dump(mode="json", exclude={"workers"}),
+        "seed": experiment.seed,
+    }
+
+
+def _epochs_of(experiment: Experiment, method: str, chain: Chain) -> int:
+    """Epochs of all stages of ``chain``."""
+    own = experiment.stage_training(method, None).epochs
+    epochs = [stage.epochs or own for stage in chain.stages]
+    return sum(count for count in epochs if count is not None)

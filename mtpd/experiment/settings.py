@@ -1,0 +1,261 @@
+"""The settings of one experiment: every key that its YAML may have, its type and default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mtpd.experiment.losses import Loss
+from mtpd.selection.chains import NAME_PATTERN
+
+Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$")]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are refused, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ShapesData(Settings):
+    """A generated data set of geometric shapes with boxes and instance masks."""
+
+    source: Literal["shapes"]
+    train: int = Field(gt=0, description="Number of training images")
+    val: int = Field(gt=0, description="Number of validation images")
+    test: int | None = Field(default=None, gt=0, description="Test images; none: val is reported")
+    size: int = Field(default=128, ge=32, description="Side of the square images in pixels")
+    seed: int = 0
+
+
+class CocoSplit(Settings):
+    """One split of a COCO-format data set, relative to ``data.root``."""
+
+    annotations: Path = Field(description="Instances JSON")
+    images: Path = Field(description="Folder that the JSON's file names are relative to")
+
+
+class CocoData(Settings):
+    """A data set in COCO format, used where it lies."""
+
+    source: Literal["coco"]
+    root: Path = Field(description="Folder of the data set")
+    train: CocoSplit
+    val: CocoSplit
+    test: CocoSplit | None = Field(default=None, description="None: val is reported")
+    bad_boxes: Literal["error", "drop"] = Field(
+        default="error", description="Boxes outside their image or of no area: stop, or leave out"
+    )
+
+
+class VocData(Settings):
+    """A data set in Pascal VOC layout (Annotations, ImageSets/Main, JPEGImages)."""
+
+    source: Literal["voc"]
+    root: Path = Field(description="Folder of the data set")
+    train: str = Field(default="train", description="List in ImageSets/Main, without .txt")
+    val: str = "val"
+    test: str | None = "test"
+    classes: tuple[str, ...] | None = Field(
+        default=None, description="Class names in order; none: those found in train, sorted"
+    )
+    bad_boxes: Literal["error", "drop"] = "error"
+
+
+Data = Annotated[ShapesData | CocoData | VocData, Field(discriminator="source")]
+
+
+class ImagePipeline(Settings):
+    """How images reach the detectors. Without ``size`` every detector keeps its own pipelines."""
+
+    size: tuple[int, int] | None = Field(
+        default=None, description="Width and height that images are fitted into, ratio kept"
+    )
+    flip: float = Field(default=0.5, ge=0, le=1, description="Probability of a horizontal flip")
+    workers: int = Field(default=0, ge=0, description="Data-loading processes of a training job")
+
+
+class Training(Settings):
+    """A training schedule. What is left out is as in the detector's own config."""
+
+    epochs: int | None = Field(default=None, gt=0)
+    batch_size: int | None = Field(default=None, gt=0, description="Images of one step")
+    optimizer: dict[str, Any] | None = Field(
+        default=None, description="A torch optimiser: type, lr and its other arguments"
+    )
+    clip_grad_norm: float | None = Field(default=None, gt=0)
+    warmup_iterations: int | None = Field(default=None, ge=0)
+    decay_at: tuple[Fraction, ...] | None = Field(
+        default=None, description="Fractions of the epochs after which the rate falls to a tenth"
+    )
+    amp: bool | None = Field(default=None, description="Mixed precision")
+
+    def updated(self, other: Training) -> Training:
+        """These settings with those of ``other`` that are set in their place."""
+        return self.model_copy(update=other.model_dump(exclude_none=True))
+
+
+class Detector(Settings):
+    """A detector: an MMDetection config, and where its weights come from."""
+
+    config: str = Field(description="'mmdet::…' as MMDetection ships it, or a config file")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Changes of the config, by dotted key"
+    )
+    weights: Path | None = Field(
+        default=None, description="Trained weights; none: the workflow trains the detector"
+    )
+    sha256: str | None = Field(
+        default=None, pattern="^[0-9a-f]{8,64}$", description="Start of the weights' SHA-256"
+    )
+    trusted: bool = Field(default=False, description="Load weights that are a full pickle")
+    training: Training = Training()
+
+
+class Student(Detector):
+    """The detector that learns."""
+
+    name: Name
+
+
+class Method(Settings):
+    """How a teacher teaches: the losses, the start of the first stage, a stage's schedule."""
+
+    losses: tuple[Loss, ...] = Field(min_length=1)
+    start: Literal["baseline", "backbone", "inherit"] = Field(
+        default="baseline",
+        description=(
+            "First stage: the trained student; its pretrained backbone alone; "
+            "or that with the teacher's neck and head"
+        ),
+    )
+    training: Training = Training()
+
+
+class Ordering(Settings):
+    """How teachers are measured and ordered."""
+
+    max_teachers: int | None = Field(default=None, gt=0, description="K; none: the whole pool")
+    images: int = Field(default=128, ge=2, description="Calibration images, from the train split")
+    points: int = Field(default=16, gt=0, description="Sample points per image and level")
+    ridge: float = Field(default=1e-4, gt=0, description="Ridge relative to the mean variance")
+    score: Literal["bbox_mAP", "segm_mAP"] = Field(
+        default="bbox_mAP", description="Validation figure that ranks the teachers"
+    )
+
+
+Strategy = Literal["bgs", "direct", "ascending", "minimax", "exhaustive", "none"]
+
+
+class Run(Settings):
+    """One row of the table: a chain of teachers and the method that it is taught with."""
+
+    method: str
+    order: Strategy | tuple[str, ...] = Field(
+        description="How the teachers are ordered, or their names; none: the student trains alone"
+    )
+    budget: str | None = Field(
+        default=None, description="A run whose epochs, all stages together, this one's stage gets"
+    )
+    max_teachers: int | None = Field(default=None, gt=0, description="K of this run alone")
+
+
+class Resources(Settings):
+    """What one job asks the scheduler for."""
+
+    threads: int = Field(default=1, gt=0)
+    mem_mb: int = Field(default=4000, gt=0)
+    runtime: int = Field(default=60, gt=0, description="Minutes")
+    gpus: int = Field(default=0, ge=0)
+
+
+class JobResources(Settings):
+    """Resources by kind of job."""
+
+    train: Resources = Resources()
+    infer: Resources = Resources()
+    small: Resources = Resources(mem_mb=2000, runtime=30)
+
+
+class Experiment(Settings):
+    """One experiment."""
+
+    description: str = ""
+    seed: int = Field(default=0, ge=0)
+    data: Data
+    pipeline: ImagePipeline = ImagePipeline()
+    training: Training = Training()
+    student: Student
+    teachers: dict[Name, Detector] = Field(min_length=1)
+    ordering: Ordering = Ordering()
+    methods: dict[Name, Method] = Field(default_factory=dict)
+    runs: dict[Name, Run] = Field(default_factory=dict)
+    resources: JobResources = JobResources()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Experiment:
+        if self.student.name in self.teachers:
+            raise ValueError(f"student.name|'{self.student.name}' is also a teacher|rename one")
+        _check_pool(self.ordering.max_teachers, len(self.teachers), "ordering.max_teachers")
+        for name, run in self.runs.items():
+            self._check_run(f"runs.{name}", run)
+        return self
+
+    def _check_run(self, where: str, run: Run) -> None:
+        _check_known(run.method, self.methods, f"{where}.method", "method")
+        _check_pool(run.max_teachers, len(self.teachers), f"{where}.max_teachers")
+        if not isinstance(run.order, str):
+            if not run.order:
+                raise ValueError(f"{where}.order|is empty|name at least one teacher, or 'none'")
+            for teacher in run.order:
+                _check_known(teacher, self.teachers, f"{where}.order", "teacher")
+        if run.budget is None:
+            return
+        _check_known(run.budget, self.runs, f"{where}.budget", "run")
+        if self.stage_training(self.runs[run.budget].method, None).epochs is None:
+            raise ValueError(
+                f"training.epochs|is missing, but {where}.budget counts epochs|add training.epochs"
+            )
+        if self.runs[run.budget].budget is not None:
+            raise ValueError(
+                f"{where}.budget|'{run.budget}' takes its own budget from another run|"
+                "name a run without budget"
+            )
+        if not (run.order in ("direct", "none") or len(run.order) == 1):
+            raise ValueError(
+                f"{where}.budget|the order may have several stages|"
+                "give a budget to a run of one stage only: direct, none, or one teacher"
+            )
+
+    def detector(self, name: str) -> Detector:
+        """The student or the teacher called ``name``."""
+        return self.student if name == self.student.name else self.teachers[name]
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Names of all detectors, the student first."""
+        return (self.student.name, *self.teachers)
+
+    def detector_training(self, name: str) -> Training:
+        """The schedule by which the detector ``name`` is trained without teacher."""
+        return self.training.updated(self.detector(name).training)
+
+    def stage_training(self, method: str, epochs: int | None) -> Training:
+        """The schedule of one stage of ``method``; ``epochs`` takes the place of its own."""
+        student = self.training.updated(self.student.training)
+        settings = student.updated(self.methods[method].training)
+        return settings if epochs is None else settings.updated(Training(epochs=epochs))
+
+
+def _check_known(name: str, known: dict[str, Any], where: str, kind: str) -> None:
+    if name not in known:
+        listed = ", ".join(known) or "none"
+        raise ValueError(f"{where}|there is no {kind} '{name}'|use one of: {listed}")
+
+
+def _check_pool(count: int | None, pool: int, where: str) -> None:
+    if count is not None and count > pool:
+        raise ValueError(f"{where}|is {count}, but there are {pool} teachers|give at most {pool}")

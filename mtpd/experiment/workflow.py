@@ -1,0 +1,45 @@
+"""The workflow's own settings, from ``config/config.yaml`` and ``snakemake --config``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from mtpd.errors import UserError
+from mtpd.experiment.load import EXPERIMENTS
+from mtpd.experiment.settings import Settings
+
+
+class Workflow(Settings):
+    """Which experiments run, and where their files lie."""
+
+    experiments: tuple[str, ...] = Field(min_length=1)
+    folder: Path = EXPERIMENTS
+    results: Path = Path("results")
+    data_roots: dict[str, Path] = Field(default_factory=dict)
+
+    @field_validator("experiments", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """``--config experiments=a,b`` is as good as a list."""
+        return value.split(",") if isinstance(value, str) else value
+
+
+def read_workflow(config: Mapping[str, Any]) -> Workflow:
+    """Check Snakemake's ``config``.
+
+    Raises:
+        UserError: One of its keys is wrong.
+    """
+    try:
+        return Workflow.model_validate(dict(config))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(Workflow.model_fields)
+        raise UserError(
+            f"config.yaml: {where}", first["msg"].lower(), f"the keys are: {known}"
+        ) from error

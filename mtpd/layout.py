@@ -1,0 +1,121 @@
+"""Where results lie. Snakemake's rules and the Python steps both ask here.
+
+Every path is below one results folder. The folders of an experiment::
+
+    data/         dataset.json, annotations of each split, generated images
+    check.json    what the check before training found
+    detectors/<name>/          a detector trained without teacher, or fetched
+    stages/<method>/<chain>/   one stage, named by the chain that it ends
+    order.json  costs.json     the orders, and the costs that led to them
+    tables/  figures/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """The files of one trained detector.
+
+    Attributes:
+        path: Their folder.
+        weights: The checkpoint: a detector's own, or the student's alone after a stage.
+    """
+
+    path: Path
+    weights: Path
+
+    @property
+    def config(self) -> Path:
+        """MMEngine config that builds the detector and was used to train it."""
+        return self.path / "config.py"
+
+    @property
+    def history(self) -> Path:
+        """Loss and validation AP of every epoch."""
+        return self.path / "history.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Evaluation on the validation and test splits."""
+        return self.path / "metrics.json"
+
+    @property
+    def features(self) -> Path:
+        """Feature cache."""
+        return self.path / "features.safetensors"
+
+    def log(self, step: str) -> Path:
+        """Log of one step (train, evaluate, features)."""
+        return self.path / f"{step}.log"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of one experiment below the ``results`` folder.
+
+    With wildcards for names (``Layout.pattern()``) the same paths are the rules' patterns.
+    """
+
+    results: Path
+    experiment: str
+
+    @classmethod
+    def pattern(cls, results: Path) -> Layout:
+        """The layout with Snakemake's wildcard ``{experiment}`` as its name."""
+        return cls(results, "{experiment}")
+
+    @property
+    def root(self) -> Path:
+        """Folder of the experiment."""
+        return self.results / self.experiment
+
+    @property
+    def data(self) -> Path:
+        """Folder of the prepared data set."""
+        return self.root / "data"
+
+    @property
+    def dataset(self) -> Path:
+        """Description of the prepared data set."""
+        return self.data / "dataset.json"
+
+    @property
+    def check(self) -> Path:
+        """What the check of all detectors found."""
+        return self.root / "check.json"
+
+    @property
+    def costs(self) -> Path:
+        """Adaptation costs between all detectors."""
+        return self.root / "costs.json"
+
+    @property
+    def order(self) -> Path:
+        """Every run's order of teachers with every cost that led to it."""
+        return self.root / "order.json"
+
+    def detector(self, name: str) -> ModelFolder:
+        """Files of a detector that had no teacher."""
+        folder = self.root / "detectors" / name
+        return ModelFolder(folder, folder / "model.pth")
+
+    def stage(self, method: str, chain: str) -> ModelFolder:
+        """Files of the stage that ends ``chain`` (its text) taught by ``method``."""
+        folder = self.root / "stages" / method / chain
+        return ModelFolder(folder, folder / "student.pth")
+
+    def table(self, suffix: str) -> Path:
+        """The table as ``csv``, ``md`` or ``tex``."""
+        return self.root / "tables" / f"results.{suffix}"
+
+    def figure(self, name: str, suffix: str) -> Path:
+        """A figure as ``png`` or ``pdf``."""
+        return self.root / "figures" / f"{name}.{suffix}"
+
+    def log(self, step: str) -> Path:
+        """Log of a step of the whole experiment."""
+        return self.root / "logs" / f"{step}.log"

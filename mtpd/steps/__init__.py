@@ -1,0 +1,1 @@
+"""The pipeline's steps: one module for each arrow, called by the ``mtpd`` command."""

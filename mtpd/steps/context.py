@@ -1,0 +1,46 @@
+"""What every step starts from: the experiment, where its results lie, and its prepared data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mtpd.data.dataset import Dataset
+from mtpd.detectors.config import base_config, data_config, runtime_config, schedule_config
+from mtpd.experiment.load import load_experiment
+from mtpd.experiment.settings import Experiment, Training
+from mtpd.layout import Layout, ModelFolder
+
+
+@dataclass(frozen=True)
+class Context:
+    """An opened experiment."""
+
+    experiment: Experiment
+    layout: Layout
+
+    @classmethod
+    def open(cls, path: Path, results: Path) -> Context:
+        """Read the experiment at ``path``; its results lie below ``results``."""
+        return cls(load_experiment(path), Layout(results, path.stem))
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set that the data step prepared."""
+        return Dataset.load(self.layout.dataset)
+
+    def training_config(self, name: str, training: Training, folder: ModelFolder) -> Config:
+        """Config that trains the detector ``name`` by ``training`` into ``folder``."""
+        config = self.detector_config(name, training)
+        schedule_config(config, name, training)
+        runtime_config(config, folder, self.experiment.seed)
+        return config
+
+    def detector_config(self, name: str, training: Training) -> Config:
+        """Config of the detector ``name`` with the experiment's data."""
+        config = base_config(name, self.experiment.detector(name), self.dataset)
+        data_config(config, self.dataset, self.experiment.pipeline, training)
+        return config

@@ -1,0 +1,59 @@
+"""The order of teachers of every run, with every cost and score that led to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mtpd.errors import UserError
+from mtpd.experiment.jobs import (
+    chains_of_runs,
+    order_needs_costs,
+    order_settings,
+    strategy_of,
+)
+from mtpd.files import read_json, write_json
+from mtpd.selection.orders import Order, choose_order
+from mtpd.steps.context import Context
+from mtpd.steps.provenance import provenance
+
+
+def write_order(context: Context) -> None:
+    """Write ``order.json``: each run's teachers and chain, with scores, costs and reasons."""
+    experiment, layout = context.experiment, context.layout
+    scores = {name: _score(context, name) for name in experiment.teachers}
+    costs: dict[str, dict[str, float]] = {}
+    if order_needs_costs(experiment):
+        costs = read_json(layout.costs, "run the costs step first")["costs"]
+    orders: dict[str, Order] = {}
+    for name, run in experiment.runs.items():
+        limit = run.max_teachers or experiment.ordering.max_teachers or len(experiment.teachers)
+        strategy = strategy_of(run)
+        if strategy:
+            student = experiment.student.name
+            orders[name] = choose_order(strategy, student, scores, costs, limit)
+    chains = chains_of_runs(experiment, {name: order.teachers for name, order in orders.items()})
+    runs: dict[str, Any] = {name: {"chain": str(chain)} for name, chain in chains.items()}
+    for name, order in orders.items():
+        runs[name] |= order.as_dict()
+    write_json(
+        layout.order,
+        {
+            "student": experiment.student.name,
+            "scores": scores,
+            "costs": costs,
+            "runs": runs,
+            **provenance(experiment.seed, order_settings(experiment)),
+        },
+    )
+
+
+def _score(context: Context, name: str) -> float:
+    path = context.layout.detector(name).metrics
+    metrics = read_json(path, "run the evaluate step first")
+    score = context.experiment.ordering.score
+    try:
+        return float(metrics["splits"]["val"][score])
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            path, f"has no {score} on val", "set ordering.score to a figure that the detectors have"
+        ) from error

@@ -1,0 +1,77 @@
+# What all rules share: the experiments, where results lie, and what a job asks for.
+import os
+import sys
+from pathlib import Path
+
+from mtpd.detectors.sources import config_file
+from mtpd.errors import UserError
+from mtpd.experiment import jobs
+from mtpd.experiment.load import experiment_path, load_experiment
+from mtpd.experiment.workflow import read_workflow
+from mtpd.files import read_json
+from mtpd.layout import Layout
+from mtpd.selection.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
+
+# The mtpd command beside this interpreter, also where the environment is not activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+try:
+    WORKFLOW = read_workflow(config)
+    FILES = {name: experiment_path(name, WORKFLOW.folder) for name in WORKFLOW.experiments}
+    EXPERIMENTS = {
+        name: load_experiment(file, WORKFLOW.data_roots.get(name)) for name, file in FILES.items()
+    }
+except UserError as error:
+    sys.exit(f"error: {error}")
+
+RESULTS = WORKFLOW.results
+PATHS = Layout.pattern(RESULTS)
+
+
+def experiment_of(wildcards):
+    return EXPERIMENTS[wildcards.experiment]
+
+
+def layout_of(wildcards):
+    return Layout(RESULTS, wildcards.experiment)
+
+
+def experiment_file(wildcards):
+    return FILES[wildcards.experiment]
+
+
+def asks(kind, resource):
+    """What a job of `kind` (train, infer, small) asks for of `resource`."""
+
+    def amount(wildcards):
+        return getattr(getattr(experiment_of(wildcards).resources, kind), resource)
+
+    return amount
+
+
+def settings(function, *names):
+    """Settings that a job depends on: it runs again when one of them changes."""
+
+    def of(wildcards):
+        values = [getattr(wildcards, name) for name in names]
+        values = [Chain.parse(v) if n == "chain" else v for n, v in zip(names, values)]
+        return function(experiment_of(wildcards), *values)
+
+    return of
+
+
+def own_config(wildcards):
+    """The detector's config, if it is a file of the user's and not one that a package ships."""
+    config = experiment_of(wildcards).detector(wildcards.detector).config
+    return [] if "::" in config else [config_file(config)]
+
+
+def chains_of(wildcards):
+    """Chain of every run; waits for the order where the settings do not decide it."""
+    experiment = experiment_of(wildcards)
+    chains = jobs.chains_of_runs(experiment, {})
+    if len(chains) < len(experiment.runs):
+        order = checkpoints.order.get(experiment=wildcards.experiment).output.order
+        runs = read_json(Path(order))["runs"]
+        chains = {name: Chain.parse(runs[name]["chain"]) for name in experiment.runs}
+    return chains

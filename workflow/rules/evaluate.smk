@@ -1,0 +1,43 @@
+rule evaluate_detector:
+    input:
+        dataset=PATHS.dataset,
+        weights=PATHS.detector("{detector}").weights,
+    output:
+        PATHS.detector("{detector}").metrics,
+    params:
+        settings=settings(jobs.evaluation_settings, "detector"),
+        experiment=experiment_file,
+    log:
+        PATHS.detector("{detector}").log("evaluate"),
+    threads: asks("infer", "threads")
+    resources:
+        mem_mb=asks("infer", "mem_mb"),
+        runtime=asks("infer", "runtime"),
+        gpu=asks("infer", "gpus"),
+    shell:
+        "mtpd evaluate {params.experiment:q} --detector {wildcards.detector:q}"
+        " --results {RESULTS:q} --threads {threads} > {log:q} 2>&1"
+
+
+rule evaluate_stage:
+    input:
+        dataset=PATHS.dataset,
+        student=PATHS.stage("{method}", "{chain}").weights,
+    output:
+        PATHS.stage("{method}", "{chain}").metrics,
+    params:
+        settings=lambda wildcards: jobs.evaluation_settings(
+            experiment_of(wildcards), experiment_of(wildcards).student.name
+        ),
+        experiment=experiment_file,
+    log:
+        PATHS.stage("{method}", "{chain}").log("evaluate"),
+    threads: asks("infer", "threads")
+    resources:
+        mem_mb=asks("infer", "mem_mb"),
+        runtime=asks("infer", "runtime"),
+        gpu=asks("infer", "gpus"),
+    shell:
+        "mtpd evaluate {params.experiment:q} --method {wildcards.method:q}"
+        " --chain {wildcards.chain:q} --results {RESULTS:q} --threads {threads}"
+        " > {log:q} 2>&1"

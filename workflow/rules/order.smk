@@ -1,0 +1,68 @@
+rule features:
+    input:
+        dataset=PATHS.dataset,
+        weights=PATHS.detector("{detector}").weights,
+    output:
+        PATHS.detector("{detector}").features,
+    params:
+        settings=settings(jobs.feature_settings, "detector"),
+        experiment=experiment_file,
+    log:
+        PATHS.detector("{detector}").log("features"),
+    threads: asks("infer", "threads")
+    resources:
+        mem_mb=asks("infer", "mem_mb"),
+        runtime=asks("infer", "runtime"),
+        gpu=asks("infer", "gpus"),
+    shell:
+        "mtpd features {params.experiment:q} --detector {wildcards.detector:q}"
+        " --results {RESULTS:q} --threads {threads} > {log:q} 2>&1"
+
+
+rule costs:
+    input:
+        lambda wildcards: [
+            layout_of(wildcards).detector(name).features
+            for name in experiment_of(wildcards).detectors
+        ],
+    output:
+        PATHS.costs,
+    params:
+        ridge=lambda wildcards: experiment_of(wildcards).ordering.ridge,
+        experiment=experiment_file,
+    log:
+        PATHS.log("costs"),
+    threads: asks("small", "threads")
+    resources:
+        mem_mb=asks("small", "mem_mb"),
+        runtime=asks("small", "runtime"),
+    shell:
+        "mtpd costs {params.experiment:q} --results {RESULTS:q} --threads {threads}"
+        " > {log:q} 2>&1"
+
+
+checkpoint order:
+    input:
+        metrics=lambda wildcards: [
+            layout_of(wildcards).detector(name).metrics
+            for name in experiment_of(wildcards).teachers
+        ],
+        costs=lambda wildcards: (
+            [layout_of(wildcards).costs]
+            if jobs.order_needs_costs(experiment_of(wildcards))
+            else []
+        ),
+    output:
+        order=report(PATHS.order, caption="../report/order.rst", category="Order"),
+    params:
+        settings=settings(jobs.order_settings),
+        experiment=experiment_file,
+    log:
+        PATHS.log("order"),
+    threads: asks("small", "threads")
+    resources:
+        mem_mb=asks("small", "mem_mb"),
+        runtime=asks("small", "runtime"),
+    shell:
+        "mtpd order {params.experiment:q} --results {RESULTS:q} --threads {threads}"
+        " > {log:q} 2>&1"
