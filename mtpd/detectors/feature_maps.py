@@ -78,7 +78,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def fpn_levels(detector: nn.Module) -> tuple[Level, ...]:
+def fpn_levels(detector: Any) -> tuple[Level, ...]:
     """Strides and channels of the neck's outputs, found by one small forward pass."""
     neck_of(detector)
     device = next(detector.parameters()).device

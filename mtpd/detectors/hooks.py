@@ -19,7 +19,7 @@ from mtpd.detectors.weights import save_weights
 from mtpd.files import write_json
 
 
-def detector_of(model: nn.Module) -> nn.Module:
+def detector_of(model: Any) -> nn.Module:
     """The detector inside a distiller, a data-parallel wrapper, both or neither."""
     if is_model_wrapper(model):
         model = model.module

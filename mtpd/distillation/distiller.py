@@ -105,7 +105,7 @@ class Distiller(BaseModel):
         data_samples: list[Any] | None = None,
         mode: str = "tensor",
     ) -> Any:
-        """As an MMDetection detector: ``loss``, ``predict`` or ``tensor`` on images (N, 3, H, W)."""
+        """As an MMDetection detector: ``loss``, ``predict`` or ``tensor``; inputs (N, 3, H, W)."""
         if mode != "loss":
             result = self.student(inputs, data_samples, mode)
             self._tap.take()

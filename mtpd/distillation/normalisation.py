@@ -49,7 +49,7 @@ class Renormalise(nn.Module):
         return out
 
 
-def _mean_and_std(preprocessor: nn.Module) -> tuple[Tensor, Tensor]:
+def _mean_and_std(preprocessor: Any) -> tuple[Tensor, Tensor]:
     if getattr(preprocessor, "_enable_normalize", False):
         return preprocessor.mean.float(), preprocessor.std.float()
     return torch.zeros(3, 1, 1), torch.ones(3, 1, 1)

@@ -70,11 +70,11 @@ def _draw(
         label = f"{chain.name}, stage {index + 1}: {stage.label}"
         panel.plot(epochs, _percent(stage.ap), "o-", color=f"C{index}", markersize=3, label=label)
         begin += len(stage.ap)
-    for index, (name, ap) in enumerate(references.items()):
-        panel.axhline(100 * ap, color=f"C{7 - index % 3}", linestyle=(0, (1, 3)), linewidth=1)
+    for index, (name, level) in enumerate(references.items()):
+        panel.axhline(100 * level, color=f"C{7 - index % 3}", linestyle=(0, (1, 3)), linewidth=1)
         panel.annotate(
-            f"{name} {100 * ap:.1f}",
-            (1, 100 * ap),
+            f"{name} {100 * level:.1f}",
+            (1, 100 * level),
             xycoords=("axes fraction", "data"),
             ha="right",
             va="bottom",

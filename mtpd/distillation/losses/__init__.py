@@ -1,4 +1,4 @@
-"""Distillation losses. Each module here is one loss; its settings are in ``mtpd.experiment.losses``.
+"""Distillation losses: one module each; their settings are in ``mtpd.experiment.losses``.
 
 A loss is a module that is built from its settings and the channels of the paired levels, and is
 called with the student's and the teacher's maps, finest level first, each (N, C, H, W) in float32.

@@ -12,7 +12,7 @@ from mtpd.experiment.losses import FeatureMatching
 
 
 class FeatureMatchingLoss(nn.Module):
-    """Weight times the mean squared difference of teacher and adapted student, summed over levels."""
+    """Weight · mean squared difference of teacher and adapted student, summed over levels."""
 
     def __init__(
         self,

@@ -1,0 +1,54 @@
+# `make demo` and `make test` create .venv from the pinned requirements if it is missing.
+PYTHON ?= python3
+CORES ?= 2
+BIN := .venv/bin
+
+.PHONY: help demo test test-slow lint format bench schema report clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+
+.venv/.runtime: requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 12) else "$(PYTHON) is Python %d.%d; give 3.11 or 3.12: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -e .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: .venv/.runtime ## the whole pipeline on generated data: about ten minutes on two cores
+	$(BIN)/snakemake --cores $(CORES) --config experiments=demo
+	@cat results/demo/tables/results.md
+
+test: .venv/.dev ## the tests
+	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+
+test-slow: .venv/.dev ## the tests that take minutes
+	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup -m slow
+
+lint: .venv/.dev ## format, style, types, and the workflow's own checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+	$(BIN)/mtpd schema | cmp - workflow/schemas/experiment.schema.json
+
+format: .venv/.dev ## rewrite in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile workflow
+
+bench: .venv/.runtime ## the measurements of benchmarks/
+	$(BIN)/python -m benchmarks
+
+schema: .venv/.runtime ## workflow/schemas from the types of the settings
+	$(BIN)/mtpd schema > workflow/schemas/experiment.schema.json
+
+report: .venv/.runtime ## results/demo/report.html
+	$(BIN)/snakemake --config experiments=demo --report results/demo/report.html
+
+clean: ## remove what the workflow produced
+	rm -rf results .snakemake

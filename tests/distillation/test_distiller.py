@@ -1,0 +1,201 @@
+"""The distiller: student and frozen teacher in one model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from detector_models import batch, mask_rcnn, retinanet, retinanet_of_width
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+
+from mtpd.detectors.weights import save_weights
+from mtpd.distillation import Distiller
+from mtpd.errors import UserError
+
+LOSSES = [{"type": "feature_matching"}, {"type": "cwd"}]
+
+
+@pytest.fixture(autouse=True)
+def _scope() -> None:
+    init_default_scope("mmdet")
+    torch.manual_seed(0)
+
+
+def distiller(student: dict[str, Any], teacher: dict[str, Any], **options: Any) -> Distiller:
+    return MODELS.build(
+        {
+            "type": "Distiller",
+            "student": student,
+            "teacher": teacher,
+            "losses": LOSSES,
+            **options,
+        }
+    )
+
+
+def losses_of(model: Distiller, data: dict[str, Any]) -> dict[str, Any]:
+    data = model.data_preprocessor(data, True)
+    return model(data["inputs"], data["data_samples"], mode="loss")
+
+
+def total_of(losses: dict[str, Any]) -> torch.Tensor:
+    return sum(sum(v) if isinstance(v, list) else v for k, v in losses.items() if "loss" in k)
+
+
+STUDENTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "one-stage": retinanet,
+    "two-stage with masks": mask_rcnn,
+}
+
+
+@pytest.mark.parametrize("student", STUDENTS.values(), ids=STUDENTS)
+@pytest.mark.parametrize("teacher", [mask_rcnn, lambda: retinanet_of_width(48)], ids=["2", "1"])
+def test_gradients_reach_student_and_adapters_and_never_the_teacher(
+    student: Callable[[], dict[str, Any]], teacher: Callable[[], dict[str, Any]]
+) -> None:
+    model = distiller(student(), teacher())
+    losses = losses_of(model, batch())
+    assert {"loss_distill_feature_matching", "loss_distill_cwd"} <= losses.keys()
+    before = {key: value.clone() for key, value in model.teacher.state_dict().items()}
+    total_of(losses).backward()
+    # Every trainable parameter takes part in every step: data-parallel training needs no crutch.
+    without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert without == []
+    assert all(p.grad is None for p in model.teacher.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in model.teacher.state_dict().items())
+
+
+def test_the_student_s_own_losses_are_as_without_distiller() -> None:
+    model = distiller(retinanet(), retinanet_of_width(48))
+    plain = MODELS.build(retinanet())
+    plain.load_state_dict(model.student.state_dict())
+    data = plain.data_preprocessor(batch(), True)
+    expected = plain(data["inputs"], data["data_samples"], mode="loss")
+    losses = losses_of(model, batch())
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value)
+
+
+def test_no_part_runs_twice_and_the_teacher_only_as_far_as_its_neck() -> None:
+    model = distiller(retinanet(), retinanet_of_width(48))
+    calls: dict[str, int] = {}
+
+    def count(name: str) -> Callable[..., None]:
+        def hook(*_: Any) -> None:
+            calls[name] = calls.get(name, 0) + 1
+
+        return hook
+
+    for side in ("student", "teacher"):
+        for part in ("backbone", "neck", "bbox_head"):
+            getattr(getattr(model, side), part).register_forward_hook(count(f"{side}.{part}"))
+    losses_of(model, batch())
+    assert calls == {
+        "student.backbone": 1,
+        "student.neck": 1,
+        "student.bbox_head": 1,
+        "teacher.backbone": 1,
+        "teacher.neck": 1,
+    }
+
+
+def test_the_teacher_stays_in_eval_mode() -> None:
+    model = distiller(retinanet(), retinanet())
+    model.train()
+    assert model.student.training
+    assert not any(module.training for module in model.teacher.modules())
+    model.eval()
+    assert not model.student.training
+
+
+def test_checkpoints_hold_no_teacher_and_load_without_complaint() -> None:
+    model = distiller(retinanet(), retinanet_of_width(48))
+    state = model.state_dict()
+    assert not any("teacher" in key for key in state)
+    assert any(key.startswith("losses.") for key in state)
+    other = distiller(retinanet(), retinanet_of_width(48))
+    result = other.load_state_dict(state, strict=True)
+    assert result.missing_keys == []
+    assert all(torch.equal(v, state[k]) for k, v in other.state_dict().items())
+
+
+def test_predicts_as_the_student() -> None:
+    model = distiller(retinanet(), retinanet_of_width(48)).eval()
+    data = model.data_preprocessor(batch(), False)
+    with torch.no_grad():
+        ours = model(data["inputs"], data["data_samples"], mode="predict")
+        plain = model.student(data["inputs"], data["data_samples"], mode="predict")
+    for one, other in zip(ours, plain, strict=True):
+        assert torch.equal(one.pred_instances.bboxes, other.pred_instances.bboxes)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_losses_are_float32_and_finite_under_autocast(dtype: torch.dtype) -> None:
+    model = distiller(retinanet(), retinanet_of_width(48))
+    with torch.autocast("cpu", dtype=dtype):
+        losses = losses_of(model, batch())
+    for name in model.loss_names:
+        assert losses[name].dtype == torch.float32
+        assert torch.isfinite(losses[name])
+
+
+def test_images_without_boxes_are_an_ordinary_case() -> None:
+    model = distiller(retinanet(), retinanet_of_width(48))
+    total = total_of(losses_of(model, batch(boxes=0)))
+    total.backward()
+    assert torch.isfinite(total)
+
+
+def test_levels_pair_by_stride() -> None:
+    # Strides 8 to 64 against 4 to 64: the teacher's finest level has no counterpart.
+    model = distiller(retinanet(), mask_rcnn())
+    assert model.strides == [8, 16, 32, 64]
+    assert model.pairs == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+def test_no_shared_stride_is_one_line() -> None:
+    teacher = retinanet(model__neck__start_level=3, model__neck__num_outs=1)
+    student = retinanet(
+        model__neck__start_level=1,
+        model__neck__end_level=2,
+        model__neck__num_outs=2,
+        model__neck__add_extra_convs=False,
+    )
+    with pytest.raises(UserError, match=r"share no stride \(8, 16 against 32\)"):
+        distiller(student, teacher)
+
+
+def test_starts_from_weights_that_must_fit(tmp_path: Path) -> None:
+    one, other = MODELS.build(retinanet()), MODELS.build(retinanet_of_width(48))
+    save_weights(tmp_path / "student.pth", one, ["a", "b", "c"])
+    save_weights(tmp_path / "teacher.pth", other, ["a", "b", "c"])
+    weights = {
+        "student_weights": str(tmp_path / "student.pth"),
+        "teacher_weights": str(tmp_path / "teacher.pth"),
+    }
+    model = distiller(retinanet(), retinanet_of_width(48), **weights)
+    model.init_weights()
+    for key, value in model.student.state_dict().items():
+        assert torch.equal(value, one.state_dict()[key])
+    for key, value in model.teacher.state_dict().items():
+        assert torch.equal(value, other.state_dict()[key])
+    swapped = distiller(retinanet_of_width(48), retinanet_of_width(48), **weights)
+    with pytest.raises(UserError, match="do not fit"):
+        swapped.init_weights()
+
+
+def test_inherits_neck_and_head_but_not_the_backbone() -> None:
+    model = distiller(retinanet(), retinanet(), start="inherit")
+    model.init_weights()
+    for part in ("neck", "bbox_head"):
+        student, teacher = getattr(model.student, part), getattr(model.teacher, part)
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(student.parameters(), teacher.parameters(), strict=True)
+        )
+    stem = model.student.backbone.conv1.weight, model.teacher.backbone.conv1.weight
+    assert not torch.equal(*stem)

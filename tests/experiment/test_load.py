@@ -1,0 +1,110 @@
+"""What is wrong with an experiment's YAML is said in one line, before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from micro import PROJECT
+
+from mtpd.errors import UserError
+from mtpd.experiment.load import load_experiment
+from mtpd.experiment.settings import Training
+
+WRONG: list[tuple[str, Any, str, str]] = [
+    ("trainin", {}, "trainin", "unknown key"),
+    ("training.epoch", 3, "training.epoch", "unknown key"),
+    ("training.epochs", 0, "training.epochs", "greater than 0"),
+    ("training.decay_at", [1.5], "training.decay_at", "less than 1"),
+    ("teachers", {}, "teachers", "at least 1"),
+    ("teachers.a.config", "no/such.py", "teachers.a.config", "no/such.py"),
+    ("teachers.a.config", "mmdet::retinanet/none.py", "teachers.a.config", "none.py"),
+    ("teachers.a.weights", "no/such.pth", "teachers.a.weights", "no/such.pth"),
+    ("teachers.a+b", {"config": "x"}, "a+b", "pattern"),
+    ("runs.progressive.order", ["a", "z"], "runs.progressive.order", "no teacher 'z'"),
+    ("runs.progressive.order", "bsg", "runs.progressive.order", "bsg"),
+    ("runs.progressive.order", [], "runs.progressive.order", "is empty"),
+    ("runs.progressive.method", "mgd", "runs.progressive.method", "no method 'mgd'"),
+    ("runs.progressive.max_teachers", 4, "runs.progressive.max_teachers", "3 teachers"),
+    ("runs.progressive.budget", "direct", "runs.progressive.budget", "several stages"),
+    ("runs.direct.budget", "nobody", "runs.direct.budget", "no run 'nobody'"),
+    ("ordering.max_teachers", 4, "ordering.max_teachers", "3 teachers"),
+    ("student.name", "a", "student.name", "also a teacher"),
+    ("data.source", "csv", "data", "csv"),
+    ("methods.fm.losses", [], "methods.fm.losses", "at least 1"),
+    ("methods.fm.losses", [{"type": "magic"}], "methods.fm.losses.0", "magic"),
+    ("methods.fm.losses", [{"type": "cwd", "temperature": 0}], "temperature", "greater than 0"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "where", "problem"), WRONG)
+def test_wrong_setting_is_one_line_with_file_key_and_remedy(
+    write_experiment: Any, key: str, value: Any, where: str, problem: str
+) -> None:
+    path = write_experiment((key, value))
+    with pytest.raises(UserError) as caught:
+        load_experiment(path)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert line.startswith(f"{path}: ")
+    assert where in caught.value.where
+    assert problem in line
+    assert caught.value.remedy
+
+
+def test_the_micro_experiment_is_right(write_experiment: Any) -> None:
+    experiment = load_experiment(write_experiment())
+    assert experiment.detectors == ("student", "a", "b", "c")
+
+
+def test_missing_file_names_the_experiments_that_exist(write_experiment: Any) -> None:
+    path = write_experiment()
+    with pytest.raises(UserError, match="those that exist: micro"):
+        load_experiment(path.with_name("other.yaml"))
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "", "data: 1\ndata: 2\n"])
+def test_broken_yaml_is_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_experiment(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_data_root_takes_the_place_of_the_file_s(write_experiment: Any, tmp_path: Path) -> None:
+    data = {"source": "voc", "root": "somewhere"}
+    path = write_experiment(("data", data))
+    assert load_experiment(path, tmp_path).data.root == tmp_path  # type: ignore[union-attr]
+
+
+def test_data_root_for_generated_data_is_refused(write_experiment: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no root"):
+        load_experiment(write_experiment(), tmp_path)
+
+
+def test_training_settings_are_laid_over_each_other(write_experiment: Any) -> None:
+    path = write_experiment(
+        ("teachers.a.training", {"epochs": 5}),
+        ("student.training", {"batch_size": 2}),
+        ("methods.fm.training", {"epochs": 3}),
+    )
+    experiment = load_experiment(path)
+    assert experiment.detector_training("a").epochs == 5
+    assert experiment.detector_training("a").batch_size == 4
+    assert experiment.stage_training("fm", None).epochs == 3
+    assert experiment.stage_training("fm", 7).epochs == 7
+    assert experiment.stage_training("fm", None).batch_size == 2
+
+
+def test_what_is_not_given_does_not_overwrite() -> None:
+    assert Training(epochs=3).updated(Training(batch_size=2)) == Training(epochs=3, batch_size=2)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT / "config" / "experiments").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_every_experiment_of_the_project_loads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    load_experiment(path)
