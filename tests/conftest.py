@@ -10,6 +10,8 @@ import pytest
 import yaml
 from micro import MICRO, changed
 
+import mtpd  # noqa: F401  supplies mmcv._ext before any test imports mmcv
+
 
 @pytest.fixture
 def write_experiment(tmp_path: Path) -> Callable[..., Path]:

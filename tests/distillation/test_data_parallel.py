@@ -18,13 +18,14 @@ def _free_port() -> int:
 def _worker(rank: int, port: int, folder: str) -> None:
     import os
 
+    import mtpd.distillation  # noqa: F401  registers the distiller, and supplies mmcv._ext
+
+    # isort: split
     from detector_models import batch, mask_rcnn, retinanet_of_width
     from mmdet.registry import MODELS
     from mmengine.model import MMDistributedDataParallel
     from mmengine.optim import build_optim_wrapper
     from mmengine.registry import init_default_scope
-
-    import mtpd.distillation  # noqa: F401  registers the distiller
 
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
