@@ -126,7 +126,8 @@ class _Moments:
     Attributes:
         fit: (N_fit, C), centred.
         held_out: (N_held_out, C), less the means of ``fit``.
-        inverse: (C, C), inverse of the covariance of ``fit`` with the ridge added.
+        inverse: (C, C), inverse of the covariance of ``fit`` with the ridge added; zero for
+            constant features, which tell nothing about others.
         second: (C, C), E[F Fᵀ] of ``held_out``.
         variance: Trace of ``second``; zero for constant features.
     """
@@ -143,20 +144,19 @@ def _moments(features: np.ndarray, ridge: float) -> _Moments:
     fit = features[0::2].reshape(-1, channels).astype(np.float64)
     held_out = features[1::2].reshape(-1, channels).astype(np.float64)
     means = fit.mean(axis=0)
-    magnitude = float(means @ means)
     fit -= means
     held_out -= means
+    noise = _CONSTANT**2 * float(means @ means)
     covariance = fit.T @ fit / len(fit)
-    second = held_out.T @ held_out / len(held_out)
-    mean_variance = float(np.trace(covariance)) / channels
-    inverse = np.zeros_like(covariance)
-    if mean_variance > 0:
-        covariance.flat[:: channels + 1] += ridge * mean_variance
+    spread = float(np.trace(covariance))
+    if spread > noise:
+        covariance.flat[:: channels + 1] += ridge * spread / channels
         inverse = np.linalg.inv(covariance)
+    else:
+        inverse = np.zeros((channels, channels))
+    second = held_out.T @ held_out / len(held_out)
     variance = float(np.trace(second))
-    if variance <= _CONSTANT**2 * magnitude:
-        variance = 0.0
-    return _Moments(fit, held_out, inverse, second, variance)
+    return _Moments(fit, held_out, inverse, second, variance if variance > noise else 0.0)
 
 
 def _pair(one: _Moments, other: _Moments) -> tuple[LevelCost, LevelCost]:
