@@ -194,3 +194,7 @@ def _open(experiment: Path, results: Path, threads: int) -> Context:
     torch.set_num_threads(threads)
     cv2.setNumThreads(0)
     return Context.open(experiment, results)
+
+
+if __name__ == "__main__":
+    main()

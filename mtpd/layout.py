@@ -30,8 +30,13 @@ class ModelFolder:
 
     @property
     def config(self) -> Path:
-        """MMEngine config that builds the detector and was used to train it."""
+        """MMEngine config of the detector: with ``weights`` all that MMDetection needs."""
         return self.path / "config.py"
+
+    @property
+    def training_config(self) -> Path:
+        """MMEngine config of the training job; for a stage it holds student and teacher."""
+        return self.path / "training.py"
 
     @property
     def history(self) -> Path:

@@ -79,8 +79,9 @@ def data_config(
     config.val_dataloader = test_loader(config, dataset, "val", pipeline)
     config.val_evaluator = evaluator(config, dataset, "val")
     config.val_cfg = {"type": "ValLoop"}
-    for key in ("test_dataloader", "test_evaluator", "test_cfg"):
-        config.pop(key, None)
+    config.test_dataloader = test_loader(config, dataset, dataset.reported, pipeline)
+    config.test_evaluator = evaluator(config, dataset, dataset.reported)
+    config.test_cfg = {"type": "TestLoop"}
 
 
 def test_loader(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -10,16 +12,15 @@ from mtpd.layout import ModelFolder
 
 
 def run_training(config: Config, folder: ModelFolder) -> None:
-    """Train what ``config`` describes; weights, history and config appear in ``folder``.
+    """Train what ``config`` describes; its hooks write weights and history to ``folder``.
 
-    The config's hooks write weights and history when training has ended.
+    The config itself is written before, so that MMDetection's own tools can do the same.
     """
-    folder.path.mkdir(parents=True, exist_ok=True)
-    write_config(config, folder)
+    write_config(config, folder.training_config)
     Runner.from_cfg(config).train()
 
 
-def write_config(config: Config, folder: ModelFolder) -> None:
+def write_config(config: Config, path: Path) -> None:
     """Dump ``config`` so that a person can read it and MMDetection's tools can run it."""
-    with whole_file(folder.config) as temporary:
+    with whole_file(path) as temporary:
         config.dump(str(temporary))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,12 @@ class Workflow(Settings):
     def _one_or_several(cls, value: Any) -> Any:
         """``--config experiments=a,b`` is as good as a list."""
         return value.split(",") if isinstance(value, str) else value
+
+
+def put_command_on_path() -> None:
+    """Let jobs find the ``mtpd`` command of this interpreter's environment, activated or not."""
+    here = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
 
 
 def read_workflow(config: Mapping[str, Any]) -> Workflow:

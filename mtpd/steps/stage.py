@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
-from mtpd.detectors.train import run_training
+from mtpd.detectors.train import run_training, write_config
 from mtpd.experiment.jobs import starts_afresh
 from mtpd.layout import ModelFolder
 from mtpd.selection.chains import Chain
@@ -14,6 +14,9 @@ from mtpd.steps.context import Context
 def train_stage(context: Context, method: str, chain: Chain) -> None:
     """Train the last stage of ``chain`` and write the student alone."""
     folder = context.layout.stage(method, str(chain))
+    experiment = context.experiment
+    training = experiment.stage_training(method, chain.last.epochs)
+    write_config(context.detector_config(experiment.student.name, training), folder.config)
     run_training(stage_config(context, method, chain, folder), folder)
 
 

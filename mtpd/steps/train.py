@@ -25,6 +25,7 @@ def train_detector(context: Context, name: str) -> None:
     training = context.experiment.detector_training(name)
     folder = context.layout.detector(name)
     config = context.training_config(name, training, folder)
+    write_config(context.detector_config(name, training), folder.config)
     if detector.weights is None:
         run_training(config, folder)
         return
@@ -32,7 +33,7 @@ def train_detector(context: Context, name: str) -> None:
     model = MODELS.build(config.model)
     classes = load_weights(model, detector.weights, detector.sha256, detector.trusted)
     check_classes(detector.weights, name, classes, context.dataset.classes)
-    write_config(config, folder)
+    write_config(config, folder.training_config)
     write_json(folder.history, {"epochs": []})
     save_weights(folder.weights, detector_of(model), context.dataset.classes)
 

@@ -64,7 +64,7 @@ class Project:
         done = self.snakemake("--dry-run", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         jobs = []
-        for block in re.split(r"\n\s*\n", done.stdout + done.stderr):
+        for block in re.split(r"^\[.*\]$", done.stdout + done.stderr, flags=re.MULTILINE):
             rule = re.search(r"^(?:local)?(?:rule|checkpoint) (\w+):", block, re.MULTILINE)
             if rule is None:
                 continue

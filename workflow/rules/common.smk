@@ -1,5 +1,4 @@
 # What all rules share: the experiments, where results lie, and what a job asks for.
-import os
 import sys
 from pathlib import Path
 
@@ -7,19 +6,21 @@ from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
 from mtpd.experiment import jobs
 from mtpd.experiment.load import experiment_path, load_experiment
-from mtpd.experiment.workflow import read_workflow
+from mtpd.experiment.workflow import put_command_on_path, read_workflow
 from mtpd.files import read_json
 from mtpd.layout import Layout
 from mtpd.selection.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
 
-# The mtpd command beside this interpreter, also where the environment is not activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+put_command_on_path()
 
 try:
     WORKFLOW = read_workflow(config)
-    FILES = {name: experiment_path(name, WORKFLOW.folder) for name in WORKFLOW.experiments}
+    FILES = {
+        name: experiment_path(name, WORKFLOW.folder) for name in WORKFLOW.experiments
+    }
     EXPERIMENTS = {
-        name: load_experiment(file, WORKFLOW.data_roots.get(name)) for name, file in FILES.items()
+        name: load_experiment(file, WORKFLOW.data_roots.get(name))
+        for name, file in FILES.items()
     }
 except UserError as error:
     sys.exit(f"error: {error}")
@@ -75,3 +76,40 @@ def chains_of(wildcards):
         runs = read_json(Path(order))["runs"]
         chains = {name: Chain.parse(runs[name]["chain"]) for name in experiment.runs}
     return chains
+
+
+def student_before(wildcards):
+    """Weights that the stage starts from: the stage before, or the baseline."""
+    experiment, chain = experiment_of(wildcards), Chain.parse(wildcards.chain)
+    layout = layout_of(wildcards)
+    if chain.parent is not None:
+        return layout.stage(wildcards.method, str(chain.parent)).weights
+    if jobs.starts_afresh(experiment, wildcards.method, chain):
+        return []
+    return layout.detector(experiment.student.name).weights
+
+
+def teacher_of(wildcards):
+    """Weights of the stage's teacher; a stage may have none."""
+    teacher = Chain.parse(wildcards.chain).last.teacher
+    return [] if teacher is None else layout_of(wildcards).detector(teacher).weights
+
+
+def models_of_table(wildcards):
+    """Folders of every detector and of every stage that the runs are made of."""
+    layout, experiment = layout_of(wildcards), experiment_of(wildcards)
+    folders = [layout.detector(name) for name in experiment.detectors]
+    for name, chain in chains_of(wildcards).items():
+        method = experiment.runs[name].method
+        folders += [layout.stage(method, str(prefix)) for prefix in chain.prefixes()]
+    return folders
+
+
+def last_models(wildcards):
+    """Folders of what the table evaluates: every detector, and the end of every chain."""
+    layout, experiment = layout_of(wildcards), experiment_of(wildcards)
+    ends = [
+        layout.stage(experiment.runs[name].method, str(chain))
+        for name, chain in chains_of(wildcards).items()
+    ]
+    return [*(layout.detector(name) for name in experiment.detectors), *ends]

@@ -6,22 +6,28 @@ rule train:
         dataset=PATHS.dataset,
         check=ancient(PATHS.check),
         config=own_config,
-        weights=lambda wildcards: experiment_of(wildcards).detector(wildcards.detector).weights
+        weights=lambda wildcards: experiment_of(wildcards)
+        .detector(wildcards.detector)
+        .weights
         or [],
     output:
         weights=PATHS.detector("{detector}").weights,
         config=PATHS.detector("{detector}").config,
+        training=PATHS.detector("{detector}").training_config,
         history=PATHS.detector("{detector}").history,
-    params:
-        settings=settings(jobs.detector_settings, "detector"),
-        experiment=experiment_file,
     log:
         PATHS.detector("{detector}").log("train"),
+    conda:
+        "mtpd"
     threads: asks("train", "threads")
     resources:
         mem_mb=asks("train", "mem_mb"),
         runtime=asks("train", "runtime"),
         gpu=asks("train", "gpus"),
+    params:
+        settings=settings(jobs.detector_settings, "detector"),
+        experiment=experiment_file,
+        results=RESULTS,
     shell:
         "mtpd train {params.experiment:q} --detector {wildcards.detector:q}"
-        " --results {RESULTS:q} --threads {threads} > {log:q} 2>&1"
+        " --results {params.results:q} --threads {threads} > {log:q} 2>&1"

@@ -4,19 +4,22 @@ rule evaluate_detector:
         weights=PATHS.detector("{detector}").weights,
     output:
         PATHS.detector("{detector}").metrics,
-    params:
-        settings=settings(jobs.evaluation_settings, "detector"),
-        experiment=experiment_file,
     log:
         PATHS.detector("{detector}").log("evaluate"),
+    conda:
+        "mtpd"
     threads: asks("infer", "threads")
     resources:
         mem_mb=asks("infer", "mem_mb"),
         runtime=asks("infer", "runtime"),
         gpu=asks("infer", "gpus"),
+    params:
+        settings=settings(jobs.evaluation_settings, "detector"),
+        experiment=experiment_file,
+        results=RESULTS,
     shell:
         "mtpd evaluate {params.experiment:q} --detector {wildcards.detector:q}"
-        " --results {RESULTS:q} --threads {threads} > {log:q} 2>&1"
+        " --results {params.results:q} --threads {threads} > {log:q} 2>&1"
 
 
 rule evaluate_stage:
@@ -25,19 +28,22 @@ rule evaluate_stage:
         student=PATHS.stage("{method}", "{chain}").weights,
     output:
         PATHS.stage("{method}", "{chain}").metrics,
-    params:
-        settings=lambda wildcards: jobs.evaluation_settings(
-            experiment_of(wildcards), experiment_of(wildcards).student.name
-        ),
-        experiment=experiment_file,
     log:
         PATHS.stage("{method}", "{chain}").log("evaluate"),
+    conda:
+        "mtpd"
     threads: asks("infer", "threads")
     resources:
         mem_mb=asks("infer", "mem_mb"),
         runtime=asks("infer", "runtime"),
         gpu=asks("infer", "gpus"),
+    params:
+        settings=lambda wildcards: jobs.evaluation_settings(
+            experiment_of(wildcards), experiment_of(wildcards).student.name
+        ),
+        experiment=experiment_file,
+        results=RESULTS,
     shell:
         "mtpd evaluate {params.experiment:q} --method {wildcards.method:q}"
-        " --chain {wildcards.chain:q} --results {RESULTS:q} --threads {threads}"
+        " --chain {wildcards.chain:q} --results {params.results:q} --threads {threads}"
         " > {log:q} 2>&1"

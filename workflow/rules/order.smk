@@ -4,19 +4,22 @@ rule features:
         weights=PATHS.detector("{detector}").weights,
     output:
         PATHS.detector("{detector}").features,
-    params:
-        settings=settings(jobs.feature_settings, "detector"),
-        experiment=experiment_file,
     log:
         PATHS.detector("{detector}").log("features"),
+    conda:
+        "mtpd"
     threads: asks("infer", "threads")
     resources:
         mem_mb=asks("infer", "mem_mb"),
         runtime=asks("infer", "runtime"),
         gpu=asks("infer", "gpus"),
+    params:
+        settings=settings(jobs.feature_settings, "detector"),
+        experiment=experiment_file,
+        results=RESULTS,
     shell:
         "mtpd features {params.experiment:q} --detector {wildcards.detector:q}"
-        " --results {RESULTS:q} --threads {threads} > {log:q} 2>&1"
+        " --results {params.results:q} --threads {threads} > {log:q} 2>&1"
 
 
 rule costs:
@@ -27,17 +30,20 @@ rule costs:
         ],
     output:
         PATHS.costs,
-    params:
-        ridge=lambda wildcards: experiment_of(wildcards).ordering.ridge,
-        experiment=experiment_file,
     log:
         PATHS.log("costs"),
+    conda:
+        "mtpd"
     threads: asks("small", "threads")
     resources:
         mem_mb=asks("small", "mem_mb"),
         runtime=asks("small", "runtime"),
+    params:
+        ridge=lambda wildcards: experiment_of(wildcards).ordering.ridge,
+        experiment=experiment_file,
+        results=RESULTS,
     shell:
-        "mtpd costs {params.experiment:q} --results {RESULTS:q} --threads {threads}"
+        "mtpd costs {params.experiment:q} --results {params.results:q} --threads {threads}"
         " > {log:q} 2>&1"
 
 
@@ -54,15 +60,18 @@ checkpoint order:
         ),
     output:
         order=report(PATHS.order, caption="../report/order.rst", category="Order"),
-    params:
-        settings=settings(jobs.order_settings),
-        experiment=experiment_file,
     log:
         PATHS.log("order"),
+    conda:
+        "mtpd"
     threads: asks("small", "threads")
     resources:
         mem_mb=asks("small", "mem_mb"),
         runtime=asks("small", "runtime"),
+    params:
+        settings=settings(jobs.order_settings),
+        experiment=experiment_file,
+        results=RESULTS,
     shell:
-        "mtpd order {params.experiment:q} --results {RESULTS:q} --threads {threads}"
+        "mtpd order {params.experiment:q} --results {params.results:q} --threads {threads}"
         " > {log:q} 2>&1"

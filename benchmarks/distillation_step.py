@@ -1,0 +1,109 @@
+"""What a distillation step costs beside a plain student step and a teacher forward pass.
+
+All three run in one process, one after the other in turn, so that whatever else the machine does
+falls on all of them alike. The ratio is distillation / (student + teacher), of medians.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+
+from mtpd.detectors.sources import config_file
+
+ROUNDS = 15
+IMAGES, SIZE, BOXES = 16, 128, 5
+
+PAIRS = {
+    "demo, feature matching": (
+        "config/detectors/retinanet_r18_w16.py",
+        "config/detectors/retinanet_r34_w32.py",
+        {"type": "feature_matching"},
+    ),
+    "demo, CWD": (
+        "config/detectors/retinanet_r18_w16.py",
+        "config/detectors/retinanet_r34_w32.py",
+        {"type": "cwd"},
+    ),
+    "RetinaNet R18 from R50, CWD": (
+        "mmdet::retinanet/retinanet_r18_fpn_1x_coco.py",
+        "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py",
+        {"type": "cwd"},
+    ),
+}
+
+
+def measure() -> list[dict[str, Any]]:
+    """One row for each pair: milliseconds of each kind of step, and the ratio."""
+    torch.set_num_threads(1)
+    init_default_scope("mmdet")
+    return [{"pair": name, **_measure(*pair)} for name, pair in PAIRS.items()]
+
+
+def _measure(student: str, teacher: str, loss: dict[str, Any]) -> dict[str, float]:
+    import mtpd.distillation  # noqa: F401  registers the distiller
+
+    torch.manual_seed(0)
+    models = {
+        name: Config.fromfile(config_file(c)).model
+        for name, c in (("student", student), ("teacher", teacher))
+    }
+    distiller = MODELS.build({"type": "Distiller", **models, "losses": [loss]})
+    plain = MODELS.build(models["student"])
+    plain.load_state_dict(distiller.student.state_dict())
+    steps = {
+        "student": _training_step(plain),
+        "teacher": lambda: _teacher_pass(distiller),
+        "distillation": _training_step(distiller),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for round_ in range(ROUNDS + 1):
+        for name, step in steps.items():
+            began = time.perf_counter()
+            step()
+            if round_:  # the first round warms up
+                seconds[name].append(time.perf_counter() - began)
+    medians = {f"{name}_ms": 1000 * statistics.median(values) for name, values in seconds.items()}
+    ratio = medians["distillation_ms"] / (medians["student_ms"] + medians["teacher_ms"])
+    return {**{key: round(value, 1) for key, value in medians.items()}, "ratio": round(ratio, 3)}
+
+
+def _training_step(model: Any) -> Callable[[], Any]:
+    optimiser = {"type": "SGD", "lr": 1e-4}
+    wrapper = build_optim_wrapper(model, {"type": "OptimWrapper", "optimizer": optimiser})
+    model.train()
+    return lambda: model.train_step(_batch(), wrapper)
+
+
+def _teacher_pass(distiller: Any) -> None:
+    """What a step cannot do without: the batch on its way, and the teacher up to its neck."""
+    data = distiller.data_preprocessor(_batch(), True)
+    with torch.no_grad():
+        distiller.teacher.extract_feat(data["inputs"])
+
+
+def _batch() -> dict[str, Any]:
+    """Random images with boxes, as a data loader gives them."""
+    generator = torch.Generator().manual_seed(0)
+    inputs, samples = [], []
+    for _ in range(IMAGES):
+        shape = (3, SIZE, SIZE)
+        inputs.append(torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8))
+        corner = torch.rand(BOXES, 2, generator=generator) * SIZE / 2
+        sample = DetDataSample(metainfo={"img_shape": (SIZE, SIZE)})
+        sample.gt_instances = InstanceData(
+            bboxes=torch.cat([corner, corner + SIZE / 3], dim=1),
+            labels=torch.zeros(BOXES, dtype=torch.long),
+        )
+        samples.append(sample)
+    return {"inputs": inputs, "data_samples": samples}
