@@ -185,20 +185,22 @@ def _check_ridge(ridge: float) -> None:
 
 def _check_features(features: Mapping[str, Features]) -> None:
     """Every level is an array of finite values of the same images and points; all pairs meet."""
-    samples: dict[str, tuple[int, ...]] = {}
-    for name, levels in features.items():
-        for stride, values in levels.items():
-            place = f"features of {name}, stride {stride}"
-            _check_level(place, values)
-            samples[place] = values.shape[:2]
-    if len(set(samples.values())) > 1:
-        places = list({shape: place for place, shape in reversed(samples.items())}.values())[:2]
-        found = " and ".join(f"{'×'.join(map(str, samples[place]))} in {place}" for place in places)
-        raise UserError(
-            "features",
-            f"images×points differ: {found}",
-            "sample every detector at the same points of the same images",
-        )
+    samples = {
+        f"features of {name}, stride {stride}": values
+        for name, levels in features.items()
+        for stride, values in levels.items()
+    }
+    for place, values in samples.items():
+        _check_level(place, values)
+    sizes = {place: f"{len(values)}×{values.shape[1]}" for place, values in samples.items()}
+    for place, size in sizes.items():
+        first = next(iter(sizes))
+        if size != sizes[first]:
+            raise UserError(
+                place,
+                f"images×points are {size}, but {sizes[first]} in {first}",
+                "sample every detector at the same points of the same images",
+            )
     for one, other in combinations(features, 2):
         if not features[one].keys() & features[other].keys():
             strides = [", ".join(map(str, sorted(features[name]))) for name in (one, other)]
