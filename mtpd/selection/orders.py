@@ -384,7 +384,9 @@ def _check_scores(student: str, scores: Scores, costs: Costs, max_teachers: int)
         raise UserError("order", f"{student} is student and teacher", "name another teacher")
     for name in scores:
         if not _is_finite(scores[name]):
-            raise UserError("order", f"score of {name} is {scores[name]}", "evaluate it anew")
+            raise UserError(
+                "order", f"score of {name} is {scores[name]}", "every teacher needs a finite score"
+            )
     unscored = sorted(costs.keys() - scores.keys() - {student})
     if unscored:
         raise UserError(
@@ -407,7 +409,7 @@ def _check_costs(student: str, scores: Scores, costs: Costs) -> None:
                 raise UserError(
                     "order",
                     f"cost {source} → {target} {found}",
-                    "measure the costs of all detectors anew",
+                    "every pair needs a finite cost of 0 or more",
                 )
 
 
