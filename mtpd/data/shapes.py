@@ -1,7 +1,7 @@
 """A generated data set of geometric shapes: boxes and visible instance masks in COCO format.
 
-Class and appearance are independent: every class comes in any colour, texture, size and angle, among
-clutter that belongs to no class, so only the outline tells what an object is.
+Class and appearance are independent: every class comes in any colour, texture, size and angle,
+among clutter that belongs to no class, so only the outline tells what an object is.
 """
 
 from __future__ import annotations
@@ -113,18 +113,6 @@ def draw_image(rng: np.random.Generator, size: int) -> tuple[Array, list[tuple[i
 # The classes: each makes contours that fit into the unit circle, filled by the even-odd rule.
 
 
-def _ellipse(rng: np.random.Generator) -> Contours:
-    return [_regular(40)]
-
-
-def _rectangle(rng: np.random.Generator) -> Contours:
-    return [_regular(4)]
-
-
-def _triangle(rng: np.random.Generator) -> Contours:
-    return [_regular(3)]
-
-
 def _star(rng: np.random.Generator) -> Contours:
     points = _regular(10)
     points[1::2] *= rng.uniform(0.4, 0.5)
@@ -145,10 +133,6 @@ def _cross(rng: np.random.Generator) -> Contours:
     return [np.concatenate(turned) / np.hypot(1, arm)]
 
 
-def _hexagon(rng: np.random.Generator) -> Contours:
-    return [_regular(6)]
-
-
 def _crescent(rng: np.random.Generator) -> Contours:
     shift, radius = rng.uniform(0.4, 0.55), 0.85
     # Where the unit circle meets the circle of that radius round (shift, 0).
@@ -161,13 +145,13 @@ def _crescent(rng: np.random.Generator) -> Contours:
 
 
 SHAPES: dict[str, Callable[[np.random.Generator], Contours]] = {
-    "ellipse": _ellipse,
-    "rectangle": _rectangle,
-    "triangle": _triangle,
+    "ellipse": lambda _: [_regular(40)],
+    "rectangle": lambda _: [_regular(4) @ _rotation(np.pi / 4)],
+    "triangle": lambda _: [_regular(3)],
     "star": _star,
     "ring": _ring,
     "cross": _cross,
-    "hexagon": _hexagon,
+    "hexagon": lambda _: [_regular(6)],
     "crescent": _crescent,
 }
 
@@ -181,12 +165,11 @@ def _regular(corners: int) -> Array:
 
 
 def _placed(rng: np.random.Generator, contours: Contours, size: int) -> Contours:
-    """Contours in pixels: squeezed by up to a third, turned, scaled, moved, perhaps over an edge."""
+    """Contours in pixels: squeezed by up to a third, turned, scaled and moved."""
     squeeze, angle = rng.uniform(0.65, 1), rng.uniform(0, 2 * np.pi)
-    along = rng.uniform(0, np.pi)
     radius = size / 2 * np.exp(rng.uniform(*np.log(DIAMETER)))
     centre = rng.uniform(-0.03, 1.03, 2) * size
-    linear = _rotation(angle) @ np.diag([1, squeeze]) @ _rotation(along) * radius
+    linear = _rotation(angle) @ np.diag(rng.permutation([1, squeeze])) * radius
     return [points @ linear.T + centre for points in contours]
 
 
@@ -233,11 +216,10 @@ def _blob(rng: np.random.Generator, size: int) -> Array:
 
 
 def _painted(rng: np.random.Generator, size: int, contrast: float = 1.0) -> Array:
-    """A picture (size, size, 3), 0 to 255, of two random colours mixed by a random texture."""
-    first, second = rng.uniform(0, 255, (2, 3))
-    second = first + contrast * (second - first)
-    mix = _texture(rng, size)[:, :, None]
-    return (first + mix * (second - first)).astype(np.float32)
+    """A picture (3, size, size), 0 to 255, of two random colours mixed by a random texture."""
+    first, second = rng.uniform(0, 255, (2, 3)).astype(np.float32)
+    change = contrast * (second - first)
+    return first[:, None, None] + change[:, None, None] * _texture(rng, size)
 
 
 def _texture(rng: np.random.Generator, size: int) -> Array:
@@ -265,11 +247,12 @@ def _texture(rng: np.random.Generator, size: int) -> Array:
 
 
 def _over(below: Array, coverage: Array, above: Array) -> Array:
-    return below + coverage[:, :, None] * (above - below)
+    return below + coverage * (above - below)
 
 
 def _photographed(rng: np.random.Generator, picture: Array) -> Array:
-    """The picture with changed contrast and brightness, blur and noise, as uint8."""
+    """The picture with other contrast and brightness, blur and noise: (size, size, 3) of uint8."""
+    picture = np.ascontiguousarray(picture.transpose(1, 2, 0))
     gain, offset = rng.uniform(0.55, 1.1), rng.uniform(-30, 30)
     picture = (picture - 127.5) * gain + 127.5 + offset
     picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.1))
