@@ -40,7 +40,7 @@ model = {
             "type": "AnchorGenerator",
             "octave_base_scale": 2,
             "scales_per_octave": 3,
-            "ratios": [0.5, 1.0, 2.0],
+            "ratios": [1.0],
             "strides": [8, 16, 32, 64],
         },
         "bbox_coder": {

@@ -22,10 +22,13 @@ from mtpd.files import whole_folder
 Array = NDArray[Any]
 Contours = list[Array]
 
-OBJECTS = (2, 9)  # per image, before those that cannot be seen enough are left out
-DIAMETER = (9 / 128, 70 / 128)  # as fractions of the image's side
+OBJECTS = (1, 6)  # per image, before those that cannot be seen enough are left out
+DIAMETER = (16 / 128, 80 / 128)  # as fractions of the image's side
 MIN_VISIBLE_FRACTION = 0.25
 MIN_VISIBLE_PIXELS = 16
+CLUTTER = (1, 6)  # lines, arcs and spots of no class, per image
+BACKGROUND_CONTRAST, OBJECT_CONTRAST = 0.2, 0.35  # of textures, against that of any two colours
+COLOUR_DISTANCE = 80  # of an object to what is below it, in the channel that differs most
 SUPERSAMPLING = 4
 
 
@@ -101,12 +104,13 @@ def draw_image(rng: np.random.Generator, size: int) -> tuple[Array, list[tuple[i
         objects.append((category + 1, visible))
         layers.append(coverage)
 
-    picture = _painted(rng, size, contrast=0.5)
-    for _ in range(rng.integers(2, 8)):
+    picture = _painted(rng, size, BACKGROUND_CONTRAST)
+    for _ in range(rng.integers(CLUTTER[0], CLUTTER[1] + 1)):
         clutter = _stroke(rng, size) if rng.random() < 0.6 else _blob(rng, size)
-        picture = _over(picture, clutter, _painted(rng, size))
+        picture = _over(picture, clutter, _painted(rng, size, OBJECT_CONTRAST))
     for coverage in [*reversed(layers), *front]:
-        picture = _over(picture, coverage, _painted(rng, size))
+        below = picture[:, coverage >= 0.5].mean(axis=1) if coverage.max() >= 0.5 else None
+        picture = _over(picture, coverage, _painted(rng, size, OBJECT_CONTRAST, below))
     return _photographed(rng, picture), objects
 
 
@@ -210,14 +214,21 @@ def _blob(rng: np.random.Generator, size: int) -> Array:
     radii = np.ones(60)
     for wave in (2, 3, 4, 5):
         radii += rng.uniform(0.1, 0.3) * np.sin(wave * angles + rng.uniform(0, 2 * np.pi))
-    scale = size * rng.uniform(0.04, 0.18)
+    scale = size * rng.uniform(0.03, 0.08)
     points = _on_circle(angles) * np.maximum(radii, 0.1)[:, None] * scale
     return _coverage([points + rng.uniform(0, size, 2)], size)
 
 
-def _painted(rng: np.random.Generator, size: int, contrast: float = 1.0) -> Array:
-    """A picture (3, size, size), 0 to 255, of two random colours mixed by a random texture."""
+def _painted(
+    rng: np.random.Generator, size: int, contrast: float, below: Array | None = None
+) -> Array:
+    """A picture (3, size, size), 0 to 255, of two random colours mixed by a random texture.
+
+    The first colour is unlike ``below`` (3,), if that is given.
+    """
     first, second = rng.uniform(0, 255, (2, 3)).astype(np.float32)
+    while below is not None and np.abs(first - below).max() < COLOUR_DISTANCE:
+        first = rng.uniform(0, 255, 3).astype(np.float32)
     change = contrast * (second - first)
     return first[:, None, None] + change[:, None, None] * _texture(rng, size)
 
@@ -253,9 +264,9 @@ def _over(below: Array, coverage: Array, above: Array) -> Array:
 def _photographed(rng: np.random.Generator, picture: Array) -> Array:
     """The picture with other contrast and brightness, blur and noise: (size, size, 3) of uint8."""
     picture = np.ascontiguousarray(picture.transpose(1, 2, 0))
-    gain, offset = rng.uniform(0.55, 1.1), rng.uniform(-30, 30)
+    gain, offset = rng.uniform(0.65, 1.1), rng.uniform(-30, 30)
     picture = (picture - 127.5) * gain + 127.5 + offset
-    picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.1))
+    picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 0.8))
     picture = picture + rng.uniform(0, 14) * rng.standard_normal(picture.shape, dtype=np.float32)
     return np.clip(np.round(picture), 0, 255).astype(np.uint8)
 
