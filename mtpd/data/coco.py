@@ -1,16 +1,275 @@
-"""COCO instances files."""
+"""COCO instances files: judge one before anything is trained on it."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mtpd.files import whole_file
+from mtpd.data.images import image_problems
+from mtpd.errors import UserError
+from mtpd.files import read_json, sha256_of, whole_file
+
+Item = dict[str, Any]
+Keys = Mapping[str, tuple[type, ...]]
+
+IMAGE_KEYS: Keys = {"id": (int,), "file_name": (str,), "width": (int,), "height": (int,)}
+CATEGORY_KEYS: Keys = {"id": (int,), "name": (str,)}
+# Without area and iscrowd neither MMDetection nor the COCO evaluation can use an annotation.
+ANNOTATION_KEYS: Keys = {
+    "id": (int,),
+    "image_id": (int,),
+    "category_id": (int,),
+    "bbox": (list,),
+    "area": (int, float),
+    "iscrowd": (int, bool),
+}
+JSON_NAMES = {int: "integer", float: "number", str: "text", list: "list", bool: "boolean"}
+
+BORDER = 1.0
+"""Pixels by which a box may stick out of its image: real annotations are rounded."""
+
+SMALLEST_SIDE = 1.0
+"""Pixels; MMDetection leaves smaller boxes out without a word."""
+
+NOT_NUMBERS = "not four finite numbers"
+TOO_SMALL = "of no area or less than a pixel wide or high"
+OUTSIDE = "outside the image"
 
 
-def write_coco(path: Path, coco: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class CocoSummary:
+    """What was found in one split.
+
+    Attributes:
+        annotations: The file to use: the original, or the cleaned copy where boxes were left out.
+        classes: Category names in the order of the file, which is the order of class labels.
+        n_images: Number of images, those without annotations included.
+        n_boxes: Number of annotations to use, crowds included.
+        n_crowds: How many of those are crowds.
+        has_masks: Every annotation to use has a polygon or RLE mask.
+        dropped: Number of boxes left out, by reason.
+        boxes_per_class: Number of annotations to use by class name, crowds included.
+        sha256: Of the bytes of ``annotations``.
+    """
+
+    annotations: Path
+    classes: tuple[str, ...]
+    n_images: int
+    n_boxes: int
+    n_crowds: int
+    has_masks: bool
+    dropped: dict[str, int]
+    boxes_per_class: dict[str, int]
+    sha256: str
+
+
+def check_coco(
+    annotations: Path,
+    images: Path,
+    *,
+    bad_boxes: Literal["error", "drop"] = "error",
+    cleaned: Path | None = None,
+) -> CocoSummary:
+    """Check an instances file and the images that it names.
+
+    Args:
+        annotations: Instances JSON.
+        images: Folder that its file names are relative to.
+        bad_boxes: Whether a box that is not four finite numbers, has no area, is less than a
+            pixel wide or high, or leaves its image by more than a pixel is an error or left out.
+            Crowds may have any four numbers.
+        cleaned: Where a copy without the bad boxes is written if there are any; needed to drop.
+
+    Raises:
+        UserError: The file or an image cannot be used as it is.
+    """
+    if bad_boxes == "drop" and cleaned is None:
+        raise ValueError("boxes can be dropped only if the cleaned copy has a place")
+    coco = read_json(annotations, "give a COCO instances JSON")
+    _check_structure(annotations, coco)
+    _check_images(annotations, images, coco["images"])
+
+    bad = _bad_boxes(coco)
+    if bad and bad_boxes == "error":
+        _refuse(annotations, coco, bad)
+    kept = [item for i, item in enumerate(coco["annotations"]) if i not in bad]
+    if not kept:
+        raise UserError(
+            annotations,
+            "has no annotation that can be used",
+            "annotate at least one object in this split",
+        )
+    used = annotations
+    if bad and cleaned is not None:
+        write_coco(cleaned, coco | {"annotations": kept})
+        used = cleaned
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    per_class = Counter(names[item["category_id"]] for item in kept)
+    return CocoSummary(
+        annotations=used,
+        classes=tuple(names.values()),
+        n_images=len(coco["images"]),
+        n_boxes=len(kept),
+        n_crowds=sum(1 for item in kept if item["iscrowd"]),
+        has_masks=all(_has_mask(item) for item in kept),
+        dropped=dict(Counter(bad.values())),
+        boxes_per_class={name: per_class[name] for name in names.values()},
+        sha256=sha256_of(used),
+    )
+
+
+def check_same_classes(where: object, expected: Sequence[str], found: Sequence[str]) -> None:
+    """Refuse a split whose classes are not those of the data set's first split, in their order.
+
+    Args:
+        where: The split's file.
+        expected: Class names of the first split.
+        found: Class names of this split.
+
+    Raises:
+        UserError: They differ; the first difference is named.
+    """
+    for i, (a, b) in enumerate(zip(expected, found, strict=False), start=1):
+        if a != b:
+            problem = f"class {i} is '{b}', in the other split it is '{a}'"
+            break
+    else:
+        if len(expected) == len(found):
+            return
+        problem = f"has {len(found)} classes, the other split has {len(expected)}"
+    raise UserError(where, problem, "give every split the same categories in the same order")
+
+
+def write_coco(path: Path, coco: Item) -> None:
     """Write an instances file whole, without spaces: COCO's own has half a gigabyte."""
     with whole_file(path) as temporary:
-        text = json.dumps(coco, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(coco, ensure_ascii=False, separators=(",", ":"))
         temporary.write_text(text, encoding="utf-8")
+
+
+def _check_structure(path: Path, coco: object) -> None:
+    """Keys, types, ids, and what refers to what."""
+    if not isinstance(coco, dict):
+        raise UserError(path, "is not a JSON object", "give a COCO instances JSON")
+    image_ids = _check_items(path, coco, "images", IMAGE_KEYS)
+    category_ids = _check_items(path, coco, "categories", CATEGORY_KEYS)
+    _check_items(path, coco, "annotations", ANNOTATION_KEYS)
+    for image in coco["images"]:
+        if image["width"] < 1 or image["height"] < 1:
+            size = f"{image['width']}x{image['height']}"
+            raise UserError(
+                f"{path}: image {image['id']}", f"has the size {size}", "give its size in pixels"
+            )
+    repeated = _first_repeated(category["name"] for category in coco["categories"])
+    if repeated is not None:
+        raise UserError(
+            f"{path}: categories", f"two have the name '{repeated}'", "give every class its own"
+        )
+    for item in coco["annotations"]:
+        where = f"{path}: annotation {item['id']}"
+        if item["image_id"] not in image_ids:
+            problem = f"belongs to image {item['image_id']}, which is not in 'images'"
+            raise UserError(where, problem, "remove it or add its image")
+        if item["category_id"] not in category_ids:
+            problem = f"has category_id {item['category_id']}, which is not in 'categories'"
+            raise UserError(where, problem, "correct it or add the category")
+
+
+def _check_items(path: Path, coco: Item, key: str, keys: Keys) -> set[int]:
+    """Check the list under ``key``, whose items need ``keys`` of these types; return their ids."""
+    items = coco.get(key)
+    if not isinstance(items, list):
+        problem = "is missing" if items is None else "is not a list"
+        raise UserError(f"{path}: {key}", problem, "give a COCO instances JSON")
+    if not items:
+        raise UserError(f"{path}: {key}", "is empty", f"give at least one item in '{key}'")
+    for i, item in enumerate(items):
+        _check_item(f"{path}: {key}[{i}]", item, keys)
+    repeated = _first_repeated(item["id"] for item in items)
+    if repeated is not None:
+        raise UserError(f"{path}: {key}", f"two have the id {repeated}", "make ids unique")
+    return {item["id"] for item in items}
+
+
+def _check_item(where: str, item: object, keys: Keys) -> None:
+    if not isinstance(item, dict):
+        raise UserError(where, "is not an object", f"give an object with {', '.join(keys)}")
+    for key, types in keys.items():
+        # The exact type, as JSON's true would pass for the integer 1.
+        if type(item.get(key)) not in types:
+            known = f" (id {item['id']})" if type(item.get("id")) is int else ""
+            kind = " or ".join(JSON_NAMES[t] for t in types)
+            problem = f"'{key}' is {item[key]!r:.40}" if key in item else f"'{key}' is missing"
+            raise UserError(f"{where}{known}", problem, f"give '{key}' as {kind}")
+
+
+def _check_images(path: Path, folder: Path, images: list[Item]) -> None:
+    if not folder.is_dir():
+        raise UserError(folder, "is not a folder", f"give the folder of the images of {path}")
+    expected = [(folder / image["file_name"], image["width"], image["height"]) for image in images]
+    problems = image_problems(expected)
+    if problems:
+        first, (problem, remedy) = next(iter(problems.items()))
+        others = f" (and {len(problems) - 1} more images have problems)" * (len(problems) > 1)
+        raise UserError(f"{path}: image {images[first]['id']}", problem + others, remedy)
+
+
+def _bad_boxes(coco: Item) -> dict[int, str]:
+    """Reason by position in ``annotations`` of every box that cannot be used."""
+    sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
+    reasons = (
+        (i, _box_problem(item, *sizes[item["image_id"]]))
+        for i, item in enumerate(coco["annotations"])
+    )
+    return {i: reason for i, reason in reasons if reason is not None}
+
+
+def _box_problem(item: Item, width: int, height: int) -> str | None:
+    box = item["bbox"]
+    if len(box) != 4 or not all(type(v) in (int, float) and math.isfinite(v) for v in box):
+        return NOT_NUMBERS
+    if item["iscrowd"]:
+        return None
+    x, y, w, h = box
+    if not (w >= SMALLEST_SIDE and h >= SMALLEST_SIDE and item["area"] > 0):
+        return TOO_SMALL
+    inside = x >= -BORDER and y >= -BORDER and x + w <= width + BORDER and y + h <= height + BORDER
+    return None if inside else OUTSIDE
+
+
+def _refuse(path: Path, coco: Item, bad: dict[int, str]) -> None:
+    position, reason = next(iter(bad.items()))
+    first = coco["annotations"][position]
+    image = next(image for image in coco["images"] if image["id"] == first["image_id"])
+    raise UserError(
+        f"{path}: annotation {first['id']} of image {image['file_name']}",
+        f"bbox {first['bbox']} is {reason}"
+        f" ({len(bad)} of {len(coco['annotations'])} boxes cannot be used)",
+        "correct it, or set data.bad_boxes: drop to leave them out",
+    )
+
+
+def _has_mask(item: Item) -> bool:
+    """Whether the segmentation is an RLE or polygons of at least three corners."""
+    mask = item.get("segmentation")
+    if isinstance(mask, dict):
+        return "counts" in mask and "size" in mask
+    return (
+        isinstance(mask, list)
+        and len(mask) > 0
+        and all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in mask)
+    )
+
+
+def _first_repeated(values: Iterable[Any]) -> Any | None:
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None

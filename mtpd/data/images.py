@@ -1,0 +1,71 @@
+"""Whether image files are there, whole, and of the size that their annotations were made for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"\x00\x00\x00\x00IEND\xaeB`\x82"}
+ORIENTATION = 0x0112
+QUARTER_TURNS = (5, 6, 7, 8)
+THREADS = 8
+
+Problem = tuple[str, str]
+"""What is wrong, and the remedy."""
+
+
+def image_problems(expected: Sequence[tuple[Path, int, int]]) -> dict[int, Problem]:
+    """Check many images.
+
+    Args:
+        expected: File, width and height of each, in pixels.
+
+    Returns:
+        The problem of each image that has one, by its position in ``expected``.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        problems = pool.map(lambda image: image_problem(*image), expected, chunksize=64)
+        return {i: problem for i, problem in enumerate(problems) if problem is not None}
+
+
+def image_problem(path: Path, width: int, height: int) -> Problem | None:
+    """What is wrong with one image; it is decoded only where its last bytes leave a doubt."""
+    try:
+        with Image.open(path) as image:
+            size = _loaded_size(image)
+            if size != (width, height):
+                return (
+                    f"{path} is {size[0]}x{size[1]}, the annotations say {width}x{height}",
+                    "correct the size, or give the image that was annotated",
+                )
+            if not _ends_well(path, image.format):
+                image.load()
+    except FileNotFoundError:
+        return f"{path} does not exist", "add the file, or give the folder that has it"
+    except UnidentifiedImageError:
+        return f"{path} is not an image", "replace it by a JPEG or PNG"
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return f"{path} cannot be read ({error})", "replace it by a whole copy"
+    return None
+
+
+def _loaded_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height as MMDetection loads the image, which is turned as its EXIF says."""
+    # Only if the header has EXIF: Pillow would decode a whole PNG in search of it.
+    if "exif" in image.info and image.getexif().get(ORIENTATION) in QUARTER_TURNS:
+        return image.height, image.width
+    return image.size
+
+
+def _ends_well(path: Path, kind: str | None) -> bool:
+    """Whether the file's last bytes are its format's end marker."""
+    ending = ENDINGS.get(kind or "")
+    if ending is None or path.stat().st_size < len(ending):
+        return False
+    with path.open("rb") as file:
+        file.seek(-len(ending), os.SEEK_END)
+        return file.read() == ending
