@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 from PIL import Image, UnidentifiedImageError
 
 ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"\x00\x00\x00\x00IEND\xaeB`\x82"}
@@ -43,7 +44,11 @@ def image_problem(path: Path, width: int, height: int) -> Problem | None:
                     "correct the size, or give the image that was annotated",
                 )
             if not _ends_well(path, image.format):
+                # Pillow refuses a cut JPEG and may accept a cut PNG; of OpenCV, which loads the
+                # images for training, some versions do the opposite.
                 image.load()
+                if cv2.imread(str(path)) is None:
+                    return f"{path} is cut short", "replace it by a whole copy"
     except FileNotFoundError:
         return f"{path} does not exist", "add the file, or give the folder that has it"
     except UnidentifiedImageError:
