@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -52,6 +53,8 @@ def data(
     from mtpd.experiment.load import load_experiment
     from mtpd.layout import Layout
     from mtpd.steps.data import prepare_data
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
     settings = load_experiment(experiment, data_root)
     prepare_data(settings, Layout(results, experiment.stem))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
-from mtpd.data.coco import CocoSummary, check_coco
+from mtpd.data.coco import CocoSummary, check_coco, check_same_classes
 from mtpd.data.dataset import Dataset, Split
 from mtpd.data.shapes import generate_shapes
 from mtpd.data.voc import convert_voc
@@ -13,3 +14,83 @@ from mtpd.experiment.settings import CocoData, Experiment, ShapesData, VocData
 from mtpd.layout import Layout
 
 SPLITS = ("train", "val", "test")
+
+Source = tuple[Path, Path]
+"""Instances JSON, and the folder that its file names are relative to."""
+
+
+def prepare_data(experiment: Experiment, layout: Layout) -> None:
+    """Write ``dataset.json``, after every split was found fit to train and evaluate on.
+
+    Raises:
+        UserError: A file, an annotation or an image is wrong.
+    """
+    data = experiment.data
+    sources: dict[str, Source] = {}
+    summaries: dict[str, CocoSummary] = {}
+    for split in SPLITS:
+        if getattr(data, split) is None:
+            continue
+        classes = summaries["train"].classes if summaries else None
+        annotations, images = sources[split] = _source(data, split, layout.data, classes)
+        summaries[split] = check_coco(
+            annotations,
+            images,
+            bad_boxes="error" if isinstance(data, ShapesData) else data.bad_boxes,
+            cleaned=layout.data / f"{split}_cleaned.json",
+        )
+        check_same_classes(annotations, summaries["train"].classes, summaries[split].classes)
+        _report(split, summaries[split])
+    dataset = Dataset(
+        classes=summaries["train"].classes,
+        has_masks=all(summary.has_masks for summary in summaries.values()),
+        splits={
+            split: Split(
+                summary.annotations.absolute(),
+                sources[split][1].absolute(),
+                summary.n_images,
+                summary.n_boxes,
+                summary.sha256,
+            )
+            for split, summary in summaries.items()
+        },
+    )
+    dataset.save(layout.dataset)
+
+
+def _source(
+    data: ShapesData | CocoData | VocData,
+    split: str,
+    folder: Path,
+    classes: tuple[str, ...] | None,
+) -> Source:
+    """Where ``split`` lies; it is generated or converted into ``folder`` first if need be."""
+    if isinstance(data, ShapesData):
+        count = getattr(data, split)
+        generated = folder / split
+        annotations = generate_shapes(
+            generated, split=split, images=count, size=data.size, seed=data.seed
+        )
+        return annotations, generated / "images"
+    if not data.root.is_dir():
+        raise UserError(
+            "data.root",
+            f"there is no folder '{data.root}'",
+            "say where the data set lies, here or in data_roots of config/config.yaml",
+        )
+    if isinstance(data, CocoData):
+        paths = getattr(data, split)
+        return data.root / paths.annotations, data.root / paths.images
+    annotations = folder / f"{split}.json"
+    convert_voc(data.root, getattr(data, split), annotations, classes=classes or data.classes)
+    return annotations, data.root / "JPEGImages"
+
+
+def _report(split: str, summary: CocoSummary) -> None:
+    """Say what was found; nothing is left out in silence."""
+    log = logging.getLogger(__name__)
+    log.info("%s: %d images, %d boxes", split, summary.n_images, summary.n_boxes)
+    for name, count in summary.boxes_per_class.items():
+        log.info("%s: %d of class %s", split, count, name)
+    for reason, count in summary.dropped.items():
+        log.warning("%s: left out %d boxes %s", split, count, reason)
