@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 from micro import SHARED_DATA
 from PIL import Image
@@ -254,8 +255,10 @@ def test_an_image_counts_as_its_exif_turns_it(
     tmp_path: Path, coco: Coco, images: Path, stored: tuple[int, int], fits: bool
 ) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees, as MMDetection's loader does
+    exif[0x0112] = 6  # to be turned by 90 degrees
     Image.new("RGB", stored).save(images / "one.jpg", exif=exif)
+    # OpenCV reads images for MMDetection: it is its size that the check must take.
+    assert cv2.imread(str(images / "one.jpg")).shape[:2] == stored
     path = written(tmp_path, coco)
     if fits:
         assert check_coco(path, images).n_images == 2
