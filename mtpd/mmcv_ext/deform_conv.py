@@ -5,10 +5,12 @@ H_out, W_out) in input pixels, y before x for each tap; mask (N, deform_groups *
 W_out); bias (C_out,); output (N, C_out, H_out, W_out). A sample outside x is zero.
 
 The names of the keyword arguments and the order of the positional ones are those by which
-``mmcv.ops`` calls; its work buffers and ``im2col_step`` mean nothing to torchvision's kernels.
+``mmcv.ops`` calls; its work buffers and ``im2col_step`` mean nothing to torchvision's kernels. Those
+give all gradients at once, so that mmcv's two calls for the plain convolution cost one too many.
 """
 
 import torch
+import torchvision  # noqa: F401  registers torch.ops.torchvision
 from torch import Tensor
 
 from mtpd.mmcv_ext.precision import at_least_float32

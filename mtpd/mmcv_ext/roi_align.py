@@ -13,8 +13,8 @@ which puts pixel centres where they belong.
 from collections.abc import Iterator
 
 import torch
+import torchvision  # noqa: F401  registers torch.ops.torchvision
 from torch import Tensor
-from torchvision.ops import roi_align
 
 from mtpd.mmcv_ext.precision import at_least_float32
 
@@ -44,12 +44,12 @@ def roi_align_forward(
     rois = rois.to(features.dtype)
     size = (aligned_height, aligned_width)
     if pool_mode != _MAX:
-        output.copy_(roi_align(features, rois, size, spatial_scale, sampling_ratio, aligned))
+        output.copy_(_mean(features, rois, size, spatial_scale, sampling_ratio, aligned))
         return
     output.zero_()
     for rows, grid in _sample_grids(rois, size, spatial_scale, sampling_ratio, aligned):
         fine = _fine_size(size, grid)
-        samples = roi_align(features, rois[rows], fine, spatial_scale, 1, aligned)
+        samples = _mean(features, rois[rows], fine, spatial_scale, 1, aligned)
         largest, winner = _by_bin(samples, size, grid).max(dim=-1)
         output[rows] = largest.to(output.dtype)
         argmax_y[rows] = winner.div(grid[1], rounding_mode="floor").to(argmax_y.dtype)
@@ -97,6 +97,19 @@ def roi_align_backward(
         per_sample = grad.new_zeros(*grad.shape, grid[0] * grid[1])
         per_sample.scatter_(-1, winner, grad[..., None])
         spread(_by_position(per_sample, size, grid), rois[rows], 1)
+
+
+def _mean(
+    features: Tensor,
+    rois: Tensor,
+    size: tuple[int, int],
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Tensor:
+    return torch.ops.torchvision.roi_align(
+        features, rois, spatial_scale, *size, sampling_ratio, aligned
+    )
 
 
 def _sample_grids(
