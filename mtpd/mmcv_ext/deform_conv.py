@@ -5,8 +5,8 @@ H_out, W_out) in input pixels, y before x for each tap; mask (N, deform_groups *
 W_out); bias (C_out,); output (N, C_out, H_out, W_out). A sample outside x is zero.
 
 The names of the keyword arguments and the order of the positional ones are those by which
-``mmcv.ops`` calls; its work buffers and ``im2col_step`` mean nothing to torchvision's kernels. Those
-give all gradients at once, so that mmcv's two calls for the plain convolution cost one too many.
+``mmcv.ops`` calls; its work buffers and ``im2col_step`` mean nothing to torchvision's kernels.
+Those give all gradients at once, so mmcv's two calls for the plain convolution cost one too many.
 """
 
 import torch

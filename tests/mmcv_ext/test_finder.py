@@ -81,7 +81,7 @@ def test_a_compiled_mmcv_comes_first(tmp_path):
     ) == [True, str(tmp_path / "_ext.py")]
 
 
-def test_workers_of_a_data_loader_have_the_ops(tmp_path):
+def test_spawned_workers_of_a_data_loader_have_the_ops(tmp_path):
     script = tmp_path / "loading.py"
     script.write_text(
         """
@@ -102,15 +102,14 @@ class Kept(Dataset):
 
 
 if __name__ == "__main__":
-    for method in ("fork", "spawn"):
-        loader = DataLoader(Kept(), batch_size=2, num_workers=1, multiprocessing_context=method)
-        print([kept.tolist() for kept in loader])
+    loader = DataLoader(Kept(), batch_size=2, num_workers=1, multiprocessing_context="spawn")
+    print([kept.tolist() for kept in loader])
 """
     )
     process = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, timeout=120, check=False
     )
-    assert process.stdout == "[[[1], [1]]]\n[[[1], [1]]]\n", process.stderr
+    assert process.stdout == "[[[1], [1]]]\n", process.stderr
 
 
 def test_an_op_without_a_substitute_fails_when_called_and_names_itself():
