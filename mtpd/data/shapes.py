@@ -22,8 +22,8 @@ from mtpd.files import whole_folder
 Array = NDArray[Any]
 Contours = list[Array]
 
-OBJECTS = (1, 6)  # per image, before those that cannot be seen enough are left out
-DIAMETER = (16 / 128, 80 / 128)  # as fractions of the image's side
+OBJECTS = (1, 5)  # per image, before those that cannot be seen enough are left out
+DIAMETER = (24 / 128, 88 / 128)  # as fractions of the image's side
 MIN_VISIBLE_FRACTION = 0.25
 MIN_VISIBLE_PIXELS = 16
 CLUTTER = (1, 6)  # lines, arcs and spots of no class, per image
@@ -137,17 +137,6 @@ def _cross(rng: np.random.Generator) -> Contours:
     return [np.concatenate(turned) / np.hypot(1, arm)]
 
 
-def _crescent(rng: np.random.Generator) -> Contours:
-    shift, radius = rng.uniform(0.4, 0.55), 0.85
-    # Where the unit circle meets the circle of that radius round (shift, 0).
-    x = (shift**2 - radius**2 + 1) / (2 * shift)
-    y = np.sqrt(1 - x**2)
-    outer, inner = np.arctan2(y, x), np.arctan2(y, x - shift)
-    around = np.linspace(outer, 2 * np.pi - outer, 30)
-    back = np.linspace(2 * np.pi - inner, inner, 30)
-    return [np.concatenate([_on_circle(around), radius * _on_circle(back) + [shift, 0]])]
-
-
 SHAPES: dict[str, Callable[[np.random.Generator], Contours]] = {
     "ellipse": lambda _: [_regular(40)],
     "rectangle": lambda _: [_regular(4) @ _rotation(np.pi / 4)],
@@ -155,8 +144,6 @@ SHAPES: dict[str, Callable[[np.random.Generator], Contours]] = {
     "star": _star,
     "ring": _ring,
     "cross": _cross,
-    "hexagon": lambda _: [_regular(6)],
-    "crescent": _crescent,
 }
 
 
