@@ -18,7 +18,11 @@ from mtpd.errors import UserError
 Features = Mapping[int, np.ndarray]
 """Stride → features of shape (images, points, channels), of the same images and points."""
 
-DEFAULT_RIDGE = 1e-4
+# Measured on real images with four trained RetinaNets of 64 and 256 channels. With 128 images of
+# 16 points, 1e-2 comes nearest to the costs found with 23 times as many samples: 0.03 off on
+# average, and Kendall's τ between the two rankings of the pairs is 0.99. With 1e-6, plain least
+# squares, it is 0.09 off and τ 0.93, and the costs of 256 channels from 256 samples exceed 6.
+DEFAULT_RIDGE = 1e-2
 
 # Below this standard deviation relative to the features' magnitude there is only rounding noise.
 _CONSTANT = 1e-12
