@@ -25,7 +25,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mtpd.selection.costs import Features, adaptation_cost, cost_matrix
+from mtpd.selection.costs import DEFAULT_RIDGE, Features, adaptation_cost, cost_matrix
 
 STRIDES = (8, 16, 32, 64, 128)
 
@@ -77,30 +77,34 @@ def make_features(detectors: int, channels: int, images: int, points: int) -> di
 
 
 def train_convolution(source: np.ndarray, target: np.ndarray) -> float:
-    """Normalised cost on the held-out half after training without a ridge on the other."""
+    """Normalised cost on the held-out half after training on the other, with the same ridge."""
     x, y = (torch.from_numpy(features) for features in (source, target))
     # On sampled points a 1×1 convolution is a linear layer.
     convolution = torch.nn.Linear(x.shape[2], y.shape[2])
-    mean = y[::2].mean((0, 1))
     optimizer = torch.optim.LBFGS(
         convolution.parameters(), max_iter=100, line_search_fn="strong_wolfe"
     )
+    mean = y[::2].mean((0, 1))
+    variance = (y[::2] - mean).square().sum(2).mean()
+    penalty = DEFAULT_RIDGE * x[::2].var((0, 1), correction=0).mean() / variance
 
-    def relative_error(half: int) -> torch.Tensor:
-        at = slice(half, None, 2)
-        return (y[at] - convolution(x[at])).square().sum() / (y[at] - mean).square().sum()
+    def loss() -> torch.Tensor:
+        error = (y[::2] - convolution(x[::2])).square().sum(2).mean()
+        return error / variance + penalty * convolution.weight.square().sum()
 
     def step() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = relative_error(0)
-        loss.backward()
-        return loss
+        value = loss()
+        value.backward()
+        return value
 
-    before, now = float("inf"), float(relative_error(0).detach())
+    before, now = float("inf"), loss().item()
     while now < 0.999 * before:
         optimizer.step(step)
-        before, now = now, float(relative_error(0).detach())
-    return float(relative_error(1).detach())
+        before, now = now, loss().item()
+    with torch.no_grad():
+        error = (y[1::2] - convolution(x[1::2])).square().sum(2).mean()
+        return float(error / (y[1::2] - mean).square().sum(2).mean())
 
 
 def _use_one_thread() -> None:
