@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 
 from mtpd.files import whole_file
 from mtpd.layout import ModelFolder
@@ -17,6 +18,8 @@ def run_training(config: Config, folder: ModelFolder) -> None:
     The config itself is written before, so that MMDetection's own tools can do the same.
     """
     write_config(config, folder.training_config)
+    # As Config.fromfile does: it registers the hooks, and the distiller where the config names it.
+    import_modules_from_strings(**config.custom_imports)
     Runner.from_cfg(config).train()
 
 

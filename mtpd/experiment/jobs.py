@@ -152,16 +152,19 @@ def feature_settings(experiment: Experiment, name: str) -> dict[str, Any]:
 
 
 def order_settings(experiment: Experiment) -> dict[str, Any]:
-    """Settings that the orders depend on."""
+    """Settings that the orders, and the chains of the runs, depend on."""
+    runs = experiment.runs
+    counted = {run.budget for run in runs.values()} | {n for n, run in runs.items() if run.budget}
     return {
         "max_teachers": experiment.ordering.max_teachers,
         "score": experiment.ordering.score,
         "runs": {
-            name: {
-                **run.model_dump(mode="json", exclude={"method"}),
-                "epochs": experiment.stage_training(run.method, None).epochs,
-            }
-            for name, run in experiment.runs.items()
+            name: run.model_dump(mode="json", exclude={"method"}) for name, run in runs.items()
+        },
+        "epochs": {
+            name: experiment.stage_training(runs[name].method, None).epochs
+            for name in runs
+            if name in counted
         },
     }
 

@@ -141,7 +141,7 @@ class Ordering(Settings):
     max_teachers: int | None = Field(default=None, gt=0, description="K; none: the whole pool")
     images: int = Field(default=128, ge=2, description="Calibration images, from the train split")
     points: int = Field(default=16, gt=0, description="Sample points per image and level")
-    ridge: float = Field(default=1e-4, gt=0, description="Ridge relative to the mean variance")
+    ridge: float = Field(default=1e-2, gt=0, description="Ridge relative to the mean variance")
     score: Literal["bbox_mAP", "segm_mAP"] = Field(
         default="bbox_mAP", description="Validation figure that ranks the teachers"
     )

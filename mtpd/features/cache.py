@@ -38,7 +38,10 @@ class CacheIdentity:
 
 def save_cache(path: Path, features: Mapping[int, np.ndarray], identity: CacheIdentity) -> None:
     """Write ``features``: stride → float32 array of shape (images, points, channels)."""
-    tensors = {f"stride_{stride}": values for stride, values in features.items()}
+    # safetensors writes an array's memory as it lies, so it must lie in C order.
+    tensors = {
+        f"stride_{stride}": np.ascontiguousarray(values) for stride, values in features.items()
+    }
     with whole_file(path) as temporary:
         save_file(tensors, temporary, metadata={"identity": json.dumps(asdict(identity))})
 

@@ -88,7 +88,7 @@ def test_the_data_set_passes_the_check(annotations: Path) -> None:
 def test_sizes_vary_and_some_objects_touch_the_border(annotations: Path) -> None:
     found = json.loads(annotations.read_text())["annotations"]
     longest = [max(a["bbox"][2:]) for a in found]
-    assert min(longest) < 12
+    assert min(longest) < 20
     assert max(longest) > 40
     touching = [a for a in found if min(a["bbox"][:2]) == 0]
     assert 0.05 < len(touching) / len(found) < 0.5

@@ -27,6 +27,14 @@ def test_round_trip_is_exact_and_finest_level_first(tmp_path: Path) -> None:
     assert all(np.array_equal(loaded[stride], FEATURES[stride]) for stride in FEATURES)
 
 
+def test_an_array_in_another_memory_order_is_written_as_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "features.safetensors"
+    transposed = {8: np.asfortranarray(FEATURES[8])}
+    assert not transposed[8].flags.c_contiguous
+    save_cache(path, transposed, IDENTITY)
+    assert np.array_equal(load_cache(path, IDENTITY)[8], FEATURES[8])
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

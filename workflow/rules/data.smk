@@ -6,7 +6,7 @@ rule data:
     log:
         PATHS.log("data"),
     conda:
-        "mtpd"
+        "../envs/mtpd.yaml"
     threads: asks("small", "threads")
     resources:
         mem_mb=asks("small", "mem_mb"),
@@ -34,7 +34,7 @@ rule check:
     log:
         PATHS.log("check"),
     conda:
-        "mtpd"
+        "../envs/mtpd.yaml"
     threads: asks("infer", "threads")
     resources:
         mem_mb=asks("infer", "mem_mb"),

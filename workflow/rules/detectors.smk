@@ -18,7 +18,7 @@ rule train:
     log:
         PATHS.detector("{detector}").log("train"),
     conda:
-        "mtpd"
+        "../envs/mtpd.yaml"
     threads: asks("train", "threads")
     resources:
         mem_mb=asks("train", "mem_mb"),

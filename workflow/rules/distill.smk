@@ -15,7 +15,7 @@ rule stage:
     log:
         PATHS.stage("{method}", "{chain}").log("train"),
     conda:
-        "mtpd"
+        "../envs/mtpd.yaml"
     threads: asks("train", "threads")
     resources:
         mem_mb=asks("train", "mem_mb"),

@@ -7,7 +7,7 @@ rule evaluate_detector:
     log:
         PATHS.detector("{detector}").log("evaluate"),
     conda:
-        "mtpd"
+        "../envs/mtpd.yaml"
     threads: asks("infer", "threads")
     resources:
         mem_mb=asks("infer", "mem_mb"),
@@ -31,7 +31,7 @@ rule evaluate_stage:
     log:
         PATHS.stage("{method}", "{chain}").log("evaluate"),
     conda:
-        "mtpd"
+        "../envs/mtpd.yaml"
     threads: asks("infer", "threads")
     resources:
         mem_mb=asks("infer", "mem_mb"),

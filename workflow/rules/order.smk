@@ -7,7 +7,7 @@ rule features:
     log:
         PATHS.detector("{detector}").log("features"),
     conda:
-        "mtpd"
+        "../envs/mtpd.yaml"
     threads: asks("infer", "threads")
     resources:
         mem_mb=asks("infer", "mem_mb"),
@@ -33,7 +33,7 @@ rule costs:
     log:
         PATHS.log("costs"),
     conda:
-        "mtpd"
+        "../envs/mtpd.yaml"
     threads: asks("small", "threads")
     resources:
         mem_mb=asks("small", "mem_mb"),
@@ -63,7 +63,7 @@ checkpoint order:
     log:
         PATHS.log("order"),
     conda:
-        "mtpd"
+        "../envs/mtpd.yaml"
     threads: asks("small", "threads")
     resources:
         mem_mb=asks("small", "mem_mb"),

@@ -1,5 +1,9 @@
 rule results:
     input:
+        # The weights as well: a stage whose student was deleted is made again.
+        weights=lambda wildcards: [
+            folder.weights for folder in models_of_table(wildcards)
+        ],
         metrics=lambda wildcards: [folder.metrics for folder in last_models(wildcards)],
         histories=lambda wildcards: [
             folder.history for folder in models_of_table(wildcards)
@@ -19,7 +23,7 @@ rule results:
     log:
         PATHS.log("results"),
     conda:
-        "mtpd"
+        "../envs/mtpd.yaml"
     threads: asks("small", "threads")
     resources:
         mem_mb=asks("small", "mem_mb"),

@@ -1,0 +1,126 @@
+"""What does not fit together is said in one line, before any training."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from micro import MICRO, SMALL, changed
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mtpd.detectors.weights import save_weights
+from mtpd.errors import UserError
+from mtpd.files import read_json
+from mtpd.steps.check import check_experiment
+from mtpd.steps.context import Context
+from mtpd.steps.data import prepare_data
+
+CLASSES = 6
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with the micro data set."""
+    folder = tmp_path_factory.mktemp("prepared")
+    path = folder / "micro.yaml"
+    path.write_text(yaml.safe_dump(MICRO))
+    context = Context.open(path, folder / "results")
+    prepare_data(context.experiment, context.layout)
+    return folder
+
+
+@pytest.fixture
+def context(prepared: Path, tmp_path: Path) -> Callable[..., Context]:
+    """Open the micro experiment with changes, on the prepared data."""
+    shutil.copytree(prepared / "results", tmp_path / "results", symlinks=True)
+
+    def build(*changes: tuple[str, Any]) -> Context:
+        path = tmp_path / "micro.yaml"
+        path.write_text(yaml.safe_dump(changed(MICRO, *changes)))
+        return Context.open(path, tmp_path / "results")
+
+    return build
+
+
+def weights(path: Path, classes: int = CLASSES, names: tuple[str, ...] | None = None) -> str:
+    init_default_scope("mmdet")
+    config = Config.fromfile(SMALL)
+    config.model.bbox_head.num_classes = classes
+    save_weights(path, MODELS.build(config.model), names or tuple("abcdef"))
+    return str(path)
+
+
+def refused(context: Context, match: str) -> None:
+    with pytest.raises(UserError, match=match) as caught:
+        check_experiment(context)
+    assert "\n" not in str(caught.value)
+    assert not context.layout.check.exists()
+
+
+def test_says_which_levels_each_pair_uses(context: Callable[..., Context]) -> None:
+    checked = context()
+    check_experiment(checked)
+    found = read_json(checked.layout.check)
+    assert found["paired_strides"] == dict.fromkeys("abc", [8, 16, 32, 64])
+    assert [level["channels"] for level in found["detectors"]["b"]["levels"]] == [48] * 4
+    assert found["detectors"]["student"]["parameters"] > 500_000
+
+
+def test_teacher_with_other_classes(context: Callable[..., Context], tmp_path: Path) -> None:
+    path = weights(tmp_path / "teacher.pth", names=("cat", "dog", "cow", "owl", "ape", "bee"))
+    refused(context(("teachers.a.weights", path)), "other classes .*cat, dog")
+
+
+def test_teacher_with_another_number_of_classes(
+    context: Callable[..., Context], tmp_path: Path
+) -> None:
+    path = weights(tmp_path / "teacher.pth", classes=80)
+    refused(context(("teachers.a.weights", path)), "do not fit the detector's config")
+
+
+def test_levels_that_share_no_stride(context: Callable[..., Context]) -> None:
+    options = {
+        "model.neck.start_level": 0,
+        "model.neck.end_level": 0,
+        "model.neck.num_outs": 1,
+        "model.neck.add_extra_convs": False,
+    }
+    changes = ("teachers.a.options", options)
+    refused(context(changes), r"student and a: their FPN levels share no stride")
+
+
+def test_options_that_do_not_build(context: Callable[..., Context]) -> None:
+    changes = ("teachers.a.options", {"model.backbone.depth": 19})
+    refused(context(changes), "a: .*does not build")
+
+
+def test_no_schedule(context: Callable[..., Context]) -> None:
+    refused(context(("training.epochs", ...)), "for how many epochs; add training.epochs")
+    refused(context(("training.optimizer", ...)), "which optimiser; add training.optimizer")
+
+
+def test_data_that_were_never_prepared(context: Callable[..., Context]) -> None:
+    unprepared = context()
+    unprepared.layout.dataset.unlink()
+    refused(unprepared, "run the data step first")
+
+
+def test_a_malicious_teacher_does_not_execute(
+    context: Callable[..., Context], tmp_path: Path
+) -> None:
+    mark = tmp_path / "ran"
+
+    class Malicious:
+        def __reduce__(self) -> Any:
+            return Path.touch, (mark,)
+
+    torch.save({"state_dict": {}, "meta": Malicious()}, tmp_path / "teacher.pth")
+    refused(context(("teachers.a.weights", str(tmp_path / "teacher.pth"))), "could run code")
+    assert not mark.exists()

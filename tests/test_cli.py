@@ -1,0 +1,57 @@
+"""The command line: wrong input is one line and exit status 1; help answers at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def mtpd(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *(["-c", code] if code else ["-m", "mtpd.cli"]), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("trainin", {}), "trainin: unknown key"),
+        (("teachers.a.weights", "no.pth"), "teachers.a.weights: there is no file 'no.pth'"),
+        (("ordering.max_teachers", 9), "ordering.max_teachers"),
+    ],
+)
+@pytest.mark.parametrize("command", ["data", "order"])
+def test_wrong_experiment(
+    write_experiment: Any, tmp_path: Path, command: str, change: Any, words: str
+) -> None:
+    done = mtpd(command, str(write_experiment(change)), "--results", str(tmp_path / "results"))
+    assert done.returncode == 1
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert words in lines[0]
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_failing_data_step_is_one_line(write_experiment: Any, tmp_path: Path) -> None:
+    path = write_experiment(("data", {"source": "voc", "root": str(tmp_path / "nowhere")}))
+    done = mtpd("data", str(path), "--results", str(tmp_path / "results"))
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["stage", "--help"], ["schema"]])
+def test_help_and_schema_import_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys; from mtpd.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'torch', 'mmengine', 'mmdet', 'numpy', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = mtpd(*arguments, code=code)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,163 @@
+"""A whole experiment, really run; then what runs again after which change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from mmdet.apis import init_detector
+from running import Project
+
+from mtpd.files import read_json
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+DECIDED = {
+    "progressive": {"method": "fm", "order": ["a", "b"]},
+    "direct": {"method": "fm", "order": ["c"]},
+}
+CHOSEN = {
+    **DECIDED,
+    "chosen": {"method": "fm", "order": "bgs"},
+    "long": {"method": "fm", "order": "direct", "budget": "progressive"},
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("finished"))
+    project.write(("runs", DECIDED))
+    project.run()
+    return project
+
+
+@contextmanager
+def changed(project: Project, *changes: tuple[str, Any]) -> Iterator[None]:
+    """Change the experiment for a while."""
+    project.write(("runs", DECIDED), *changes)
+    try:
+        yield
+    finally:
+        project.write(("runs", DECIDED))
+
+
+def test_everything_is_there(finished: Project) -> None:
+    table = pd.read_csv(finished.results / "tables" / "results.csv")
+    assert list(table["run"]) == [
+        "student without teacher", "teacher", "teacher", "teacher", "progressive", "direct",
+    ]  # fmt: skip
+    assert list(table["detectors"][4:]) == ["a → b", "c"]
+    assert list(table["epochs"][4:]) == ["1+1+1", "1+1"]
+    assert table["AP"].between(0, 1).all()
+    for file in ("tables/results.md", "tables/results.tex", "figures/val_ap.png"):
+        assert (finished.results / file).stat().st_size > 100
+
+
+def test_metrics_say_what_they_were_made_with(finished: Project) -> None:
+    metrics = read_json(finished.results / "stages" / "fm" / "a+b" / "metrics.json")
+    assert metrics["splits"].keys() == {"val", "test"}
+    assert metrics["seed"] == 0
+    assert metrics["versions"]["torch"] == torch.__version__
+    assert metrics["config_hash"]
+
+
+def test_mmdetection_loads_the_student_of_a_stage(finished: Project) -> None:
+    folder = finished.results / "stages" / "fm" / "a+b"
+    student = init_detector(str(folder / "config.py"), str(folder / "student.pth"), device="cpu")
+    saved = torch.load(folder / "student.pth", weights_only=True)["state_dict"]
+    assert saved.keys() == student.state_dict().keys()
+    assert all(torch.equal(saved[key], value) for key, value in student.state_dict().items())
+
+
+def test_the_stage_changed_the_student(finished: Project) -> None:
+    def weights(path: str) -> dict[str, torch.Tensor]:
+        return torch.load(finished.results / path, weights_only=True)["state_dict"]
+
+    students = [
+        weights(path)
+        for path in (
+            "detectors/student/model.pth",
+            "stages/fm/a/student.pth",
+            "stages/fm/a+b/student.pth",
+        )
+    ]
+    key = "backbone.conv1.weight"
+    assert not torch.equal(students[0][key], students[1][key])
+    assert not torch.equal(students[1][key], students[2][key])
+
+
+def test_a_second_run_does_nothing(finished: Project) -> None:
+    assert finished.planned() == []
+
+
+@pytest.mark.parametrize(
+    ("deleted", "expected"),
+    [
+        (
+            "stages/fm/a/student.pth",
+            ["all", "evaluate_stage fm a+b", "results", "stage fm a", "stage fm a+b"],
+        ),
+        ("stages/fm/a+b/student.pth", ["all", "evaluate_stage fm a+b", "results", "stage fm a+b"]),
+        ("stages/fm/c/metrics.json", ["all", "evaluate_stage fm c", "results"]),
+    ],
+)
+def test_what_was_deleted_runs_again_with_what_depends_on_it(
+    finished: Project, deleted: str, expected: list[str]
+) -> None:
+    path = finished.results / deleted
+    kept = path.with_name("kept")
+    path.rename(kept)
+    try:
+        assert finished.planned() == expected
+    finally:
+        kept.rename(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        (
+            "methods.fm.training",
+            {"epochs": 2},
+            ["evaluate_stage fm a+b", "evaluate_stage fm c", "results", "stage fm a",
+             "stage fm a+b", "stage fm c"],
+        ),
+        (
+            "teachers.b.training",
+            {"epochs": 2},
+            ["evaluate_detector b", "evaluate_stage fm a+b", "results", "stage fm a+b", "train b"],
+        ),
+        ("ordering.points", 9, []),  # no run's order depends on features
+        ("description", "other words", []),
+        ("resources", {"train": {"mem_mb": 5000}}, []),
+    ],
+)  # fmt: skip
+def test_a_changed_setting_runs_exactly_what_it_affects(
+    finished: Project, key: str, value: Any, expected: list[str]
+) -> None:
+    with changed(finished, (key, value)):
+        assert [job for job in finished.planned() if job != "all"] == expected
+
+
+def test_the_order_is_decided_and_followed(finished: Project) -> None:
+    """Last: it goes on with the finished folder, where only the order's jobs are missing."""
+    finished.write(("runs", CHOSEN))
+    planned = finished.planned()
+    assert not any(job.startswith(("train", "stage")) for job in planned)
+    assert "costs" in planned
+    finished.run()
+    assert finished.planned() == []
+    order = read_json(finished.results / "order.json")
+    chosen = order["runs"]["chosen"]
+    assert chosen["teachers"]
+    assert chosen["teachers"][-1] == max(sorted(order["scores"]), key=order["scores"].get)
+    assert set(order["costs"]) == {"student", "a", "b", "c"}
+    student = finished.results / "stages" / "fm" / chosen["chain"] / "student.pth"
+    assert student.is_file()
+    assert order["runs"]["long"]["chain"].endswith("@2")
+    assert Path(finished.results / "stages" / "fm" / order["runs"]["long"]["chain"]).is_dir()
