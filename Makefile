@@ -42,7 +42,9 @@ format: .venv/.dev ## rewrite in the project's format
 	$(BIN)/snakefmt Snakefile workflow
 
 bench: .venv/.runtime ## the measurements of benchmarks/
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.distillation_step
+	$(BIN)/python -m benchmarks.costs
+	$(BIN)/python -m benchmarks.startup
 
 schema: .venv/.runtime ## workflow/schemas from the types of the settings
 	$(BIN)/mtpd schema > workflow/schemas/experiment.schema.json

@@ -7,10 +7,12 @@ falls on all of them alike. The ratio is distillation / (student + teacher), of 
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
@@ -107,3 +109,7 @@ def _batch() -> dict[str, Any]:
         )
         samples.append(sample)
     return {"inputs": inputs, "data_samples": samples}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{pd.DataFrame(measure()).to_markdown(index=False)}\n")

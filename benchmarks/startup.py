@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from mtpd.files import read_json
@@ -48,3 +49,7 @@ def measure() -> list[dict[str, Any]]:
             {"job": job, "seconds_to_first_iteration": read_json(path)["startup_seconds"]}
             for job, path in histories.items()
         ]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{pd.DataFrame(measure()).to_markdown(index=False)}\n")

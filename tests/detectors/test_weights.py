@@ -48,10 +48,18 @@ def test_round_trip_keeps_every_tensor_and_the_classes(detector: nn.Module, tmp_
 def test_mmdetection_loads_it_as_it_is(detector: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     save_weights(path, detector, ["a", "b", "c"])
-    config = Config({"model": retinanet(), "test_dataloader": {"dataset": {"type": "CocoDataset", "pipeline": [
-        {"type": "LoadImageFromNDArray"}, {"type": "Resize", "scale": (64, 64)},
+    pipeline = [
+        {"type": "LoadImageFromNDArray"},
+        {"type": "Resize", "scale": (64, 64)},
         {"type": "PackDetInputs", "meta_keys": ("img_shape", "ori_shape", "scale_factor")},
-    ]}}, "default_scope": "mmdet"})  # fmt: skip
+    ]
+    config = Config(
+        {
+            "model": retinanet(),
+            "test_dataloader": {"dataset": {"type": "CocoDataset", "pipeline": pipeline}},
+            "default_scope": "mmdet",
+        }
+    )
     loaded = init_detector(config, str(path), device="cpu")
     assert loaded.dataset_meta["classes"] == ("a", "b", "c")
     assert all(

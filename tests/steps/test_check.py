@@ -68,7 +68,7 @@ def test_says_which_levels_each_pair_uses(context: Callable[..., Context]) -> No
     checked = context()
     check_experiment(checked)
     found = read_json(checked.layout.check)
-    assert found["paired_strides"] == dict.fromkeys("abc", [8, 16, 32, 64])
+    assert found["paired_strides"] == {name: [8, 16, 32, 64] for name in "abc"}
     assert [level["channels"] for level in found["detectors"]["b"]["levels"]] == [48] * 4
     assert found["detectors"]["student"]["parameters"] > 500_000
 
