@@ -116,15 +116,19 @@ def evaluate(
             "mtpd evaluate", "names no model", "give --detector, or --method and --chain"
         )
     context = _open(experiment, results, threads)
+    from mtpd.experiment.jobs import detector_settings, stage_settings
+    from mtpd.selection.chains import Chain
     from mtpd.steps.evaluate import evaluate as evaluate_model
 
     if detector is not None:
-        evaluate_model(context, detector, context.layout.detector(detector))
+        settings = detector_settings(context.experiment, detector)
+        evaluate_model(context, detector, context.layout.detector(detector), settings)
     else:
         assert method is not None
         assert chain is not None
         student = context.experiment.student.name
-        evaluate_model(context, student, context.layout.stage(method, chain))
+        settings = stage_settings(context.experiment, method, Chain.parse(chain))
+        evaluate_model(context, student, context.layout.stage(method, chain), settings)
 
 
 @app.command()

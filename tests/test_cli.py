@@ -44,6 +44,29 @@ def test_a_failing_data_step_is_one_line(write_experiment: Any, tmp_path: Path) 
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--detector", "typo"],
+        ["stage", "--method", "typo", "--chain", "a"],
+        ["stage", "--method", "fm", "--chain", "typo"],
+        ["stage", "--method", "fm", "--chain", "a/b"],
+        ["evaluate"],
+        ["features", "--detector", "a"],
+    ],
+)
+def test_wrong_arguments_are_one_line(
+    write_experiment: Any, tmp_path: Path, arguments: list[str]
+) -> None:
+    command, *options = arguments
+    results = ["--results", str(tmp_path / "results")]
+    done = mtpd(command, str(write_experiment()), *options, *results)
+    assert done.returncode == 1
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["stage", "--help"], ["schema"]])
 def test_help_and_schema_import_nothing_heavy(arguments: list[str]) -> None:
     code = (

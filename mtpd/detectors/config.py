@@ -13,7 +13,8 @@ from mtpd.errors import UserError
 from mtpd.experiment.settings import Detector, ImagePipeline, Training
 from mtpd.layout import ModelFolder
 
-HEADS = ("bbox_head", "mask_head", "roi_head", "query_head", "panoptic_head")
+HEADS = ("bbox_head", "mask_head", "mask_iou_head", "point_head", "segm_head", "roi_head")
+"""Parts of a model config that predict the data set's classes, or hold such parts."""
 
 
 def base_config(name: str, detector: Detector, dataset: Dataset) -> Config:
@@ -22,29 +23,38 @@ def base_config(name: str, detector: Detector, dataset: Dataset) -> Config:
     Raises:
         UserError: The config cannot be read or holds no model.
     """
+    where = f"{name}: {detector.config}"
     try:
         config = Config.fromfile(config_file(detector.config))
     except Exception as error:  # a config is Python: anything can go wrong in it
-        raise UserError(
-            f"{name}: {detector.config}", f"cannot be read ({error})", "mend the config"
-        ) from error
+        raise UserError(where, f"cannot be read ({error})", "mend the config") from error
     if "model" not in config:
+        raise UserError(where, "defines no model", "name a detector's config")
+    for option in detector.options:
+        first = option.partition(".")[0]
+        if first not in config:
+            known = ", ".join(sorted(config.keys()))
+            raise UserError(
+                f"{name}: options.{option}", f"the config has no '{first}'", f"it has: {known}"
+            )
+    try:
+        config.merge_from_dict(dict(detector.options))
+        for head in _heads(config.model):
+            if "num_classes" in head:
+                head.num_classes = len(dataset.classes)
+    except (TypeError, KeyError, AttributeError, IndexError) as error:
         raise UserError(
-            f"{name}: {detector.config}", "defines no model", "name a detector's config"
-        )
-    config.merge_from_dict(dict(detector.options))
-    for head in _heads(config.model):
-        if "num_classes" in head:
-            head.num_classes = len(dataset.classes)
+            f"{name}: options", f"do not fit {detector.config} ({error})", "mend the options"
+        ) from error
     return config
 
 
 def has_masks(model: ConfigDict) -> bool:
     """Whether the detector predicts instance masks."""
-    return any("mask" in str(head.get("type", "")).lower() for head in _heads(model))
+    return any("mask_head" in part for part in (model, *_heads(model)))
 
 
-def normalise_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
+def set_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
     """Put the experiment's image pipeline in place of the config's own, if it gives a size."""
     if pipeline.size is None:
         return
@@ -61,20 +71,26 @@ def data_config(
     config: Config, dataset: Dataset, pipeline: ImagePipeline, training: Training
 ) -> None:
     """Set the loaders and evaluators of ``config`` to the prepared data set."""
-    masks = has_masks(config.model)
-    train, test = _pipeline_of(config, "train"), _pipeline_of(config, "test")
-    config.train_pipeline, config.test_pipeline = train, test
-    normalise_pipelines(config, pipeline, masks)
+    if pipeline.size is None:
+        _check_own_pipelines(config)
+    own, times = _innermost(config.get("train_dataloader", {}).get("dataset", {}))
+    own_test, _ = _innermost(config.get("test_dataloader", {}).get("dataset", {}))
+    config.train_pipeline = own.get("pipeline", [])
+    config.test_pipeline = own_test.get("pipeline", [])
+    set_pipelines(config, pipeline, has_masks(config.model))
+    train = {
+        **coco_dataset(dataset, "train", config.train_pipeline),
+        "filter_cfg": {"filter_empty_gt": True},
+    }
     batch = training.batch_size or config.get("train_dataloader", {}).get("batch_size", 2)
     config.train_dataloader = {
         **_workers(pipeline),
         "batch_size": batch,
         "sampler": {"type": "DefaultSampler", "shuffle": True},
         "batch_sampler": {"type": "AspectRatioBatchSampler"},
-        "dataset": {
-            **coco_dataset(dataset, "train", config.train_pipeline),
-            "filter_cfg": {"filter_empty_gt": True},
-        },
+        "dataset": train
+        if times == 1 or training.epochs is not None
+        else {"type": "RepeatDataset", "times": times, "dataset": train},
     }
     config.val_dataloader = test_loader(config, dataset, "val", pipeline)
     config.val_evaluator = evaluator(config, dataset, "val")
@@ -128,7 +144,7 @@ def schedule_config(config: Config, where: str, training: Training) -> None:
     config.train_cfg = {"type": "EpochBasedTrainLoop", "max_epochs": epochs, "val_interval": 1}
     wrapper = config.get("optim_wrapper", ConfigDict())
     if training.optimizer is not None:
-        wrapper = ConfigDict(optimizer=dict(training.optimizer))
+        wrapper.optimizer = ConfigDict(training.optimizer)
     if "optimizer" not in wrapper:
         raise UserError(where, "nothing says which optimiser", "add training.optimizer")
     if training.clip_grad_norm is not None:
@@ -155,9 +171,10 @@ def runtime_config(config: Config, folder: ModelFolder, seed: int) -> None:
         "checkpoint": None,
         "sampler_seed": {"type": "DistSamplerSeedHook"},
     }
-    config.custom_imports = {"imports": ["mtpd.detectors.hooks"], "allow_failed_imports": False}
+    imports = [*config.get("custom_imports", {}).get("imports", []), "mtpd.detectors.hooks"]
+    config.custom_imports = {"imports": imports, "allow_failed_imports": False}
     config.custom_hooks = [
-        {"type": "CheckInvalidLossHook", "interval": 10},
+        *config.get("custom_hooks", []),
         {"type": "HistoryHook", "path": str(folder.history)},
         {"type": "DetectorWeightsHook", "path": str(folder.weights)},
     ]
@@ -177,12 +194,28 @@ def _heads(model: ConfigDict) -> Iterator[ConfigDict]:
                 yield from _heads(head)
 
 
-def _pipeline_of(config: Config, mode: str) -> list[Any]:
-    """The config's own pipeline of ``mode``; wrappers such as RepeatDataset are looked through."""
-    dataset = config.get(f"{mode}_dataloader", {}).get("dataset", {})
-    while "pipeline" not in dataset and "dataset" in dataset:
+def _innermost(dataset: ConfigDict) -> tuple[ConfigDict, int]:
+    """The data set inside repeating wrappers, and how often they repeat it."""
+    times = 1
+    while "dataset" in dataset:
+        times *= dataset.get("times", 1)
         dataset = dataset["dataset"]
-    return dataset.get("pipeline", config.get(f"{mode}_pipeline", []))
+    return dataset, times
+
+
+def _check_own_pipelines(config: Config) -> None:
+    """Refuse pipelines that the experiment's data cannot run through.
+
+    Raises:
+        UserError: The config has none, or one that mixes images.
+    """
+    remedy = "add pipeline.size, the width and height that images are fitted into"
+    for mode in ("train", "test"):
+        dataset = config.get(f"{mode}_dataloader", {}).get("dataset", {})
+        if dataset.get("type") == "MultiImageMixDataset":
+            raise UserError(config.filename, f"its {mode} pipeline mixes images", remedy)
+        if not _innermost(dataset)[0].get("pipeline"):
+            raise UserError(config.filename, f"has no {mode} pipeline of its own", remedy)
 
 
 def _workers(pipeline: ImagePipeline) -> dict[str, Any]:
@@ -192,10 +225,11 @@ def _workers(pipeline: ImagePipeline) -> dict[str, Any]:
 def _schedulers(
     config: Config, training: Training, epochs: int, own_epochs: int | None
 ) -> list[dict[str, Any]]:
+    """Learning-rate schedulers: the experiment's, and the config's own where it says nothing."""
     own = config.get("param_scheduler") or []
     own = [own] if isinstance(own, dict) else list(own)
-    warmup = [item for item in own if not item.get("by_epoch", True)]
-    decay = [_stretched(item, epochs, own_epochs) for item in own if item.get("by_epoch", True)]
+    warmup = [item for item in own if _is_warmup(item)]
+    decay = [_stretched(item, epochs, own_epochs) for item in own if not _is_warmup(item)]
     if training.warmup_iterations is not None:
         end = training.warmup_iterations
         linear = {"type": "LinearLR", "start_factor": 0.001, "by_epoch": False, "end": end}
@@ -203,18 +237,40 @@ def _schedulers(
     if training.decay_at is not None:
         milestones = sorted({max(1, round(part * epochs)) for part in training.decay_at})
         decay = [{"type": "MultiStepLR", "milestones": milestones, "gamma": 0.1, "end": epochs}]
-    return [*warmup, *decay]
+    return [*warmup, *(item for item in decay if item is not None)]
 
 
-def _stretched(scheduler: dict[str, Any], epochs: int, own_epochs: int | None) -> dict[str, Any]:
-    """A schedule by epochs, made for ``own_epochs``, for ``epochs``."""
-    if not own_epochs or own_epochs == epochs:
+def _is_warmup(scheduler: dict[str, Any]) -> bool:
+    """Whether a scheduler raises the rate over the first iterations, whatever the epochs."""
+    return not scheduler.get("by_epoch", True) and not scheduler.get("begin", 0)
+
+
+def _stretched(
+    scheduler: dict[str, Any], epochs: int, own_epochs: int | None
+) -> dict[str, Any] | None:
+    """A schedule made for ``own_epochs`` for ``epochs``; None if nothing is left of it."""
+    if not scheduler.get("by_epoch", True) or not own_epochs or own_epochs == epochs:
         return scheduler
     factor = epochs / own_epochs
     scaled = dict(scheduler)
-    for key in ("begin", "end", "T_max"):
+    for key in ("begin", "end"):
         if scaled.get(key):
             scaled[key] = round(scaled[key] * factor)
+    if scaled.get("begin", 0) >= scaled.get("end", epochs):
+        return None
+    if "T_max" in scaled:
+        scaled["T_max"] = max(1, round(scaled["T_max"] * factor))
     if "milestones" in scaled:
         scaled["milestones"] = [max(1, round(epoch * factor)) for epoch in scaled["milestones"]]
     return scaled
+
+
+def without_pretrained(model: ConfigDict) -> ConfigDict:
+    """A copy of a model config in which no part fetches weights to start from."""
+    return ConfigDict(
+        {
+            key: without_pretrained(value) if isinstance(value, dict) else value
+            for key, value in model.items()
+            if not (key == "init_cfg" and isinstance(value, dict) and "checkpoint" in value)
+        }
+    )

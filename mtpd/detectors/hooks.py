@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mtpd.detectors.weights import save_weights
+from mtpd.errors import UserError
 from mtpd.files import write_json
 
 
@@ -56,9 +58,16 @@ class HistoryHook(Hook):
         self._sums: dict[str, Tensor] = {}
         self._iterations = 0
         self._began = 0.0
+        self._learning_rate = 0.0
 
-    def before_train_iter(self, *_args: Any, **_kwargs: Any) -> None:
-        """Note once how long the process took to get here."""
+    def before_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,  # noqa: ARG002
+        data_batch: Any = None,  # noqa: ARG002
+    ) -> None:
+        """Note this step's learning rate, and once how long the process took to get here."""
+        self._learning_rate = runner.optim_wrapper.param_groups[0]["lr"]
         if self.startup_seconds is None:
             self.startup_seconds = time.time() - psutil.Process().create_time()
 
@@ -79,13 +88,24 @@ class HistoryHook(Hook):
             self._sums[name] = self._sums.get(name, 0) + value.detach()
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Close the epoch."""
+        """Close the epoch.
+
+        Raises:
+            UserError: A loss was not finite.
+        """
         means = {name: float(total) / self._iterations for name, total in self._sums.items()}
+        broken = [name for name, mean in means.items() if not math.isfinite(mean)]
+        if broken:
+            raise UserError(
+                f"epoch {runner.epoch + 1}",
+                f"training has diverged: {broken[0]} is not finite",
+                "lower training.optimizer.lr, or set training.clip_grad_norm",
+            )
         self.epochs.append(
             {
                 "epoch": runner.epoch + 1,
                 "iterations": self._iterations,
-                "learning_rate": runner.optim_wrapper.param_groups[0]["lr"],
+                "last_learning_rate": self._learning_rate,
                 "train_seconds": round(time.monotonic() - self._began, 3),
                 "train": means,
             }

@@ -54,7 +54,7 @@ def read_checkpoint(
             "is damaged, or holds more than tensors and could run code when it is loaded",
             "give its full sha256, or set trusted: true if you trust where it comes from",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, AttributeError, ImportError) as error:
         raise UserError(path, "is no readable checkpoint", "give it anew") from error
     return _state_and_classes(path, checkpoint)
 

@@ -86,8 +86,7 @@ class Distiller(BaseModel):
             return
         self.student.init_weights()
         if self.start == "inherit":
-            head = getattr(self.student, "roi_head", self.student).bbox_head
-            taken = inherit(self.student.state_dict(), self.teacher.state_dict(), head.num_classes)
+            taken = inherit(self.student.state_dict(), self.teacher.state_dict())
             self.student.load_state_dict(taken.state, strict=False)
             logger.info("inherited %d tensors from the teacher", len(taken.copied))
             for name, reason in taken.left.items():
@@ -139,5 +138,5 @@ def _leave_teacher_out(
 
 def _do_not_miss_teacher(_module: nn.Module, incompatible: Any) -> None:
     incompatible.missing_keys[:] = [
-        key for key in incompatible.missing_keys if "teacher." not in key
+        key for key in incompatible.missing_keys if not key.startswith("teacher.")
     ]

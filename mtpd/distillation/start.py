@@ -25,9 +25,7 @@ class Inheritance:
     left: dict[str, str]
 
 
-def inherit(
-    student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], num_classes: int
-) -> Inheritance:
+def inherit(student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> Inheritance:
     """Neck and head tensors of the teacher that fit the student.
 
     A cascade teacher gives its first stage's heads. A box head that is class-agnostic in the
@@ -36,7 +34,6 @@ def inherit(
     Args:
         student: The student's state dictionary.
         teacher: The teacher's.
-        num_classes: Classes of the data set.
     """
     state: dict[str, Tensor] = {}
     left: dict[str, str] = {}
@@ -48,8 +45,8 @@ def inherit(
             left[name] = "the teacher has no such tensor"
         elif source.shape == own.shape:
             state[name] = source
-        elif _is_agnostic(name, source, own, num_classes):
-            state[name] = source.repeat(num_classes, *[1] * (source.ndim - 1))
+        elif _is_agnostic(name, source, own):
+            state[name] = source.repeat(len(own) // 4, *[1] * (source.ndim - 1))
         else:
             left[name] = f"shape {tuple(own.shape)}, the teacher's is {tuple(source.shape)}"
     return Inheritance(state, tuple(state), left)
@@ -61,6 +58,7 @@ def _in_first_stage(name: str) -> str:
     return ".".join([*parts[:2], "0", *parts[2:]])
 
 
-def _is_agnostic(name: str, source: Tensor, own: Tensor, num_classes: int) -> bool:
-    repeated = (source.shape[0] * num_classes, *source.shape[1:])
-    return "fc_reg" in name and source.shape[0] == 4 and tuple(own.shape) == repeated
+def _is_agnostic(name: str, source: Tensor, own: Tensor) -> bool:
+    """Whether ``source`` gives one box for all classes, where ``own`` gives one for each."""
+    alike = source.shape[1:] == own.shape[1:]
+    return "fc_reg" in name and alike and len(source) == 4 and len(own) % 4 == 0

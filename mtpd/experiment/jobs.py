@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtpd.detectors.sources import config_file
-from mtpd.experiment.settings import CocoSplit, Detector, Experiment, Run, ShapesData, Training
+from mtpd.detectors.sources import own_config_files
+from mtpd.experiment.settings import CocoSplit, Experiment, Run, ShapesData, Training
 from mtpd.selection.chains import Chain, Stage
 from mtpd.selection.orders import needs_costs, needs_scores
 
@@ -86,13 +86,18 @@ def own_files(experiment: Experiment) -> list[Path]:
     """Configs and weights of detectors that are files of the user's."""
     detectors = [experiment.detector(name) for name in experiment.detectors]
     weights = [detector.weights for detector in detectors if detector.weights is not None]
-    return [*_config_files(detectors), *weights]
+    return [*own_configs(experiment, *experiment.detectors), *weights]
 
 
-def stage_configs(experiment: Experiment, chain: Chain) -> list[Path]:
-    """Configs of student and teacher of a stage that are files of the user's."""
-    names = [experiment.student.name, chain.last.teacher]
-    return _config_files([experiment.detector(name) for name in names if name is not None])
+def own_configs(experiment: Experiment, *names: str | None) -> list[Path]:
+    """Config files of the named detectors that are the user's, those they build on included."""
+    files = [
+        file
+        for name in names
+        if name is not None
+        for file in own_config_files(experiment.detector(name).config)
+    ]
+    return list(dict.fromkeys(files))
 
 
 def data_settings(experiment: Experiment) -> dict[str, Any]:
@@ -103,12 +108,11 @@ def data_settings(experiment: Experiment) -> dict[str, Any]:
 def check_settings(experiment: Experiment) -> dict[str, Any]:
     """Settings that the check before training depends on."""
     return {
-        "detectors": {name: _identity(experiment, name) for name in experiment.detectors},
+        "detectors": {name: detector_settings(experiment, name) for name in experiment.detectors},
         "methods": {
-            name: [loss.model_dump(mode="json") for loss in method.losses]
-            for name, method in experiment.methods.items()
+            name: method.model_dump(mode="json") for name, method in experiment.methods.items()
         },
-        "size": experiment.pipeline.size,
+        "score": experiment.ordering.score,
     }
 
 
@@ -167,11 +171,6 @@ def order_settings(experiment: Experiment) -> dict[str, Any]:
             if name in counted
         },
     }
-
-
-def _config_files(detectors: Sequence[Detector]) -> list[Path]:
-    """Config files of the user's, without those that a package ships."""
-    return [config_file(d.config) for d in detectors if "::" not in d.config]
 
 
 def _identity(experiment: Experiment, name: str) -> dict[str, Any]:

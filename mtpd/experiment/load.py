@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,27 @@ from mtpd.selection.chains import check_name
 EXPERIMENTS = Path("config/experiments")
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe loader, but a key that stands twice in one mapping is an error."""
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, with two habits of YAML 1.1 mended.
+
+    A key that stands twice in one mapping is an error, and ``1e-3`` is a number.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
+            if key_node.value in seen and key_node.tag != "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key '{key}' stands twice", key_node.start_mark
+                    None, None, f"key '{key_node.value}' stands twice", key_node.start_mark
                 )
-            seen.add(key)
+            if isinstance(key_node, yaml.ScalarNode):
+                seen.add(key_node.value)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def experiment_path(name: str, folder: Path = EXPERIMENTS) -> Path:
@@ -46,17 +55,19 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
     """
     check_name(path, path.stem)
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         remedy = f"put an experiment there; those that exist: {_existing(path.parent)}"
         raise UserError(path, f"cannot be read ({error.strerror})", remedy) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
         raise UserError(path, f"is not YAML ({error})", "mend the file") from error
     if not isinstance(raw, dict):
         raise UserError(path, "holds no mapping", "write an experiment with keys such as data")
     if data_root is not None:
         if not isinstance(raw.get("data"), dict) or raw["data"].get("source") == "shapes":
             raise UserError(path, "its data has no root", "leave the data root away")
+        if "root" not in raw["data"]:
+            raise UserError(f"{path}: data.root", "key is missing", "add it")
         raw["data"]["root"] = str(data_root)
     try:
         experiment = Experiment.model_validate(raw)
@@ -91,9 +102,7 @@ def _explain(path: Path, error: ErrorDetails) -> tuple[str, str, str]:
     if message.count("|") == 2:
         where, problem, remedy = message.split("|")
         return f"{path}: {where}", problem, remedy
-    # The tag of a discriminated union is part of pydantic's location, but not a key of the file.
-    tags = {"shapes", "coco", "voc", "feature_matching", "cwd"}
-    where = ".".join(str(part) for part in error["loc"] if part not in tags and part != "[key]")
+    where = ".".join(_keys(error["loc"]))
     remedies = {
         "extra_forbidden": "take it out, or mend its spelling",
         "missing": "add it",
@@ -105,6 +114,16 @@ def _explain(path: Path, error: ErrorDetails) -> tuple[str, str, str]:
         error["type"], f"{message[:1].lower()}{message[1:]} (is {error['input']!r:.60})"
     )
     return f"{path}: {where}", problem, remedies.get(error["type"], "give a valid value")
+
+
+def _keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the file in pydantic's location, which names kinds of data and loss as well."""
+    keys = [str(part) for part in location if part != "[key]"]
+    if keys[0] == "data" and len(keys) > 1 and keys[1] in ("shapes", "coco", "voc"):
+        del keys[1]
+    if "losses" in keys and len(keys) > keys.index("losses") + 2:
+        del keys[keys.index("losses") + 2]  # methods.<name>.losses.<number>.<type>.<key>
+    return keys
 
 
 def _existing(folder: Path) -> str:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from mtpd.errors import UserError
 from mtpd.experiment.losses import Loss
-from mtpd.selection.chains import NAME_PATTERN
+from mtpd.selection.chains import MAX_LENGTH, NAME_PATTERN, NO_TEACHER
 
-Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$")]
+
+def _check_reserved(name: str) -> str:
+    if name == NO_TEACHER:
+        raise ValueError(f"'{NO_TEACHER}' is reserved for stages without teacher")
+    return name
+
+
+Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$"), AfterValidator(_check_reserved)]
+Pixels = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -71,8 +81,9 @@ Data = Annotated[ShapesData | CocoData | VocData, Field(discriminator="source")]
 class ImagePipeline(Settings):
     """How images reach the detectors. Without ``size`` every detector keeps its own pipelines."""
 
-    size: tuple[int, int] | None = Field(
-        default=None, description="Width and height that images are fitted into, ratio kept"
+    size: tuple[Pixels, Pixels] | None = Field(
+        default=None,
+        description="Longest and shortest side that images are fitted into, ratio kept",
     )
     flip: float = Field(default=0.5, ge=0, le=1, description="Probability of a horizontal flip")
     workers: int = Field(default=0, ge=0, description="Data-loading processes of a training job")
@@ -169,7 +180,7 @@ class Resources(Settings):
     threads: int = Field(default=1, gt=0)
     mem_mb: int = Field(default=4000, gt=0)
     runtime: int = Field(default=60, gt=0, description="Minutes")
-    gpus: int = Field(default=0, ge=0)
+    gpus: int = Field(default=0, ge=0, le=1, description="A job uses one GPU at most")
 
 
 class JobResources(Settings):
@@ -202,6 +213,11 @@ class Experiment(Settings):
         _check_pool(self.ordering.max_teachers, len(self.teachers), "ordering.max_teachers")
         for name, run in self.runs.items():
             self._check_run(f"runs.{name}", run)
+        if len("+".join(self.teachers)) > MAX_LENGTH:
+            raise ValueError(
+                f"teachers|names are longer than {MAX_LENGTH} characters together, "
+                "and a chain of all of them names a folder|give shorter names"
+            )
         return self
 
     def _check_run(self, where: str, run: Run) -> None:
@@ -231,8 +247,16 @@ class Experiment(Settings):
             )
 
     def detector(self, name: str) -> Detector:
-        """The student or the teacher called ``name``."""
-        return self.student if name == self.student.name else self.teachers[name]
+        """The student or the teacher called ``name``.
+
+        Raises:
+            UserError: There is none.
+        """
+        if name == self.student.name:
+            return self.student
+        if name not in self.teachers:
+            raise UserError(name, "is no detector of the experiment", _one_of(self.detectors))
+        return self.teachers[name]
 
     @property
     def detectors(self) -> tuple[str, ...]:
@@ -244,7 +268,13 @@ class Experiment(Settings):
         return self.training.updated(self.detector(name).training)
 
     def stage_training(self, method: str, epochs: int | None) -> Training:
-        """The schedule of one stage of ``method``; ``epochs`` takes the place of its own."""
+        """The schedule of one stage of ``method``; ``epochs`` takes the place of its own.
+
+        Raises:
+            UserError: There is no such method.
+        """
+        if method not in self.methods:
+            raise UserError(method, "is no method of the experiment", _one_of(self.methods))
         student = self.training.updated(self.student.training)
         settings = student.updated(self.methods[method].training)
         return settings if epochs is None else settings.updated(Training(epochs=epochs))
@@ -252,8 +282,11 @@ class Experiment(Settings):
 
 def _check_known(name: str, known: dict[str, Any], where: str, kind: str) -> None:
     if name not in known:
-        listed = ", ".join(known) or "none"
-        raise ValueError(f"{where}|there is no {kind} '{name}'|use one of: {listed}")
+        raise ValueError(f"{where}|there is no {kind} '{name}'|{_one_of(known)}")
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return f"use one of: {', '.join(names) or 'none'}"
 
 
 def _check_pool(count: int | None, pool: int, where: str) -> None:

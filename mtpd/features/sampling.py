@@ -23,19 +23,23 @@ def sample_points(seed: int, image_id: int, count: int) -> np.ndarray:
 
 
 def sample_map(
-    feature_map: Tensor, points: Tensor, image_shape: tuple[int, int], input_shape: tuple[int, int]
+    feature_map: Tensor, points: Tensor, image_shape: tuple[float, float], stride: int
 ) -> Tensor:
     """Values (count, C) of one map (1, C, H, W) at ``points``, bilinearly.
+
+    Cell i of the map stands for the input's pixels from i·stride to (i + 1)·stride, so a map may
+    reach beyond an input whose side is no multiple of the stride.
 
     Args:
         feature_map: A level's map of one image.
         points: (count, 2), x and y relative to the image.
-        image_shape: Height and width of the resized image inside the network's input.
-        input_shape: Height and width of the input, padding included.
+        image_shape: Height and width, in pixels, of the resized image inside the network's input.
+        stride: Input pixels of one cell.
     """
-    height, width = input_shape
-    inside = points.new_tensor([image_shape[1] / width, image_shape[0] / height])
-    grid = (points * inside * 2 - 1).to(feature_map.dtype)
+    height, width = feature_map.shape[-2:]
+    pixels = points * points.new_tensor([image_shape[1], image_shape[0]])
+    extent = points.new_tensor([width * stride, height * stride])
+    grid = (pixels / extent * 2 - 1).to(feature_map.dtype)
     # align_corners=False: -1 and 1 are the outer edges of the map's border cells, as for pixels.
     values = F.grid_sample(
         feature_map, grid[None, :, None], padding_mode="border", align_corners=False
@@ -46,15 +50,11 @@ def sample_map(
 def sample_levels(
     maps: Mapping[int, Tensor],
     points: np.ndarray,
-    image_shape: tuple[int, int],
-    input_shape: tuple[int, int],
+    image_shape: tuple[float, float],
 ) -> dict[int, np.ndarray]:
     """:func:`sample_map` for every level: stride → float32 array (count, C)."""
     at = torch.from_numpy(points)
     return {
-        stride: sample_map(level, at.to(level.device), image_shape, input_shape)
-        .float()
-        .cpu()
-        .numpy()
+        stride: sample_map(level, at.to(level.device), image_shape, stride).float().cpu().numpy()
         for stride, level in maps.items()
     }

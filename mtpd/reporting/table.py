@@ -21,5 +21,7 @@ def write_table(table: pd.DataFrame, csv: Path, markdown: Path, latex: Path) -> 
     with whole_file(markdown) as temporary:
         temporary.write_text(shown.to_markdown(index=False, disable_numparse=True) + "\n")
     with whole_file(latex) as temporary:
-        style = shown.style.hide(axis="index").format(escape="latex", na_rep="–")
+        # pdfLaTeX's fonts have no arrow; escaping leaves it alone.
+        plain = shown.replace("→", "to", regex=True)
+        style = plain.style.hide(axis="index").format(escape="latex", na_rep="–")
         temporary.write_text(style.to_latex(hrules=True))

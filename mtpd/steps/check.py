@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from mmdet.registry import MODELS
+from mmdet.registry import DATASETS, MODELS, PARAM_SCHEDULERS
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from torch import nn
 
+from mtpd.detectors.config import coco_dataset, has_masks
 from mtpd.detectors.feature_maps import Level, fpn_levels, pair_levels
 from mtpd.detectors.weights import load_weights
 from mtpd.distillation.losses import build_loss
@@ -22,18 +26,17 @@ def check_experiment(context: Context) -> None:
     """Write ``check.json``: levels and parameters of every detector, and the levels each pair uses.
 
     Raises:
-        UserError: A detector does not build, its weights do not fit, it was trained for other
-            classes, or a teacher's levels do not pair with the student's.
+        UserError: A detector, its weights, its schedule or its data loading does not work, or a
+            teacher's levels do not pair with the student's.
     """
     experiment = context.experiment
     init_default_scope("mmdet")
     levels: dict[str, tuple[Level, ...]] = {}
     detectors: dict[str, Any] = {}
     for name in experiment.detectors:
-        model = _built(context, name)
-        levels[name] = fpn_levels(model)
+        levels[name], parameters = _checked(context, name)
         detectors[name] = {
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "parameters": parameters,
             "levels": [asdict(level) for level in levels[name]],
         }
     student = experiment.student.name
@@ -51,22 +54,58 @@ def check_experiment(context: Context) -> None:
     write_json(context.layout.check, {"detectors": detectors, "paired_strides": pairs})
 
 
-def _built(context: Context, name: str) -> nn.Module:
-    """The detector, with the weights that the experiment gives it, if any."""
+def _checked(context: Context, name: str) -> tuple[tuple[Level, ...], int]:
+    """Levels and number of parameters of the detector, after all that its training needs worked."""
     detector = context.experiment.detector(name)
     training = context.experiment.detector_training(name)
-    folder = context.layout.detector(name)
-    # With its schedule, so that what is missing there is said now and not after hours.
-    config = context.training_config(name, training, folder)
-    try:
+    config = context.training_config(name, training, context.layout.detector(name))
+    _check_masks(context, name, config)
+    with _explained(
+        f"{name}: {detector.config}", "the detector does not build", "mend its config or options"
+    ):
         model = MODELS.build(config.model)
-    except Exception as error:  # whatever a model's constructor may raise
-        raise UserError(
-            f"{name}: {detector.config}",
-            f"the detector does not build ({error})",
-            "mend its config or its options",
-        ) from error
+        levels = fpn_levels(model)
     if detector.weights is not None:
         classes = load_weights(model, detector.weights, detector.sha256, detector.trusted)
         check_classes(detector.weights, name, classes, context.dataset.classes)
-    return model
+    with _explained(f"{name}: training", "the schedule does not build", "mend its settings"):
+        wrapper = build_optim_wrapper(model, config.optim_wrapper)
+        for scheduler in config.param_scheduler:
+            PARAM_SCHEDULERS.build({**scheduler, "optimizer": wrapper.optimizer})
+    for mode in ("train", "test"):
+        with _explained(
+            f"{name}: pipeline", f"no image passes the {mode} pipeline", "set pipeline.size"
+        ):
+            pipeline = config[f"{mode}_pipeline"]
+            DATASETS.build(coco_dataset(context.dataset, "val", pipeline))[0]
+    return levels, sum(p.numel() for p in model.parameters())
+
+
+def _check_masks(context: Context, name: str, config: Config) -> None:
+    """Masks that are predicted, or ranked by, must be in the data.
+
+    Raises:
+        UserError: They are not.
+    """
+    predicted = has_masks(config.model)
+    if predicted and not context.dataset.has_masks:
+        raise UserError(
+            f"{name}: {context.experiment.detector(name).config}",
+            "predicts instance masks, and the data set has none for every box",
+            "choose a detector of boxes alone, or add the masks",
+        )
+    if context.experiment.ordering.score == "segm_mAP" and not predicted:
+        raise UserError(
+            "ordering.score", f"is segm_mAP, and {name} predicts no masks", "use bbox_mAP"
+        )
+
+
+@contextmanager
+def _explained(where: str, problem: str, remedy: str) -> Iterator[None]:
+    """Say in one line what a library raised on a user's settings, whatever it raises."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(where, f"{problem} ({type(error).__name__}: {error})", remedy) from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mtpd.detectors.config import evaluator, test_loader
 from mtpd.detectors.weights import load_weights
-from mtpd.experiment.jobs import evaluation_settings
 from mtpd.experiment.settings import Training
 from mtpd.files import sha256_of, write_json
 from mtpd.layout import ModelFolder
@@ -17,11 +17,12 @@ from mtpd.steps.context import Context
 from mtpd.steps.provenance import provenance
 
 
-def evaluate(context: Context, name: str, folder: ModelFolder) -> None:
+def evaluate(context: Context, name: str, folder: ModelFolder, trained_by: Any) -> None:
     """Evaluate the weights in ``folder`` with the config of the detector ``name``.
 
     Writes ``metrics.json``: for every split pycocotools' figures as fractions (``bbox_mAP`` and so
-    on), the number of parameters, and the provenance.
+    on), the number of parameters, and the provenance: the hash is that of ``trained_by``, the
+    settings of the training.
     """
     config = context.detector_config(name, Training())
     splits = dict.fromkeys(("val", context.dataset.reported))
@@ -40,7 +41,7 @@ def evaluate(context: Context, name: str, folder: ModelFolder) -> None:
             "reported_split": context.dataset.reported,
             "parameters": parameters,
             "weights_sha256": sha256_of(folder.weights),
-            **provenance(context.experiment.seed, evaluation_settings(context.experiment, name)),
+            **provenance(context.experiment.seed, trained_by),
         },
     )
 
@@ -55,7 +56,7 @@ def _runner(context: Context, config: Config, split: str, folder: ModelFolder) -
         test_cfg={"type": "TestLoop"},
         default_scope="mmdet",
         default_hooks={"checkpoint": None},
-        experiment_name=f"evaluate_{split}_{config.get('experiment_name', 'detector')}",
+        experiment_name=f"evaluate_{split}",
         env_cfg={"mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0}},
         randomness={"seed": context.experiment.seed},
     )

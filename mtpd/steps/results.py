@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mtpd.experiment.jobs import chains_of_runs
+from mtpd.experiment.jobs import chains_of_runs, starts_afresh
 from mtpd.files import read_json
 from mtpd.layout import ModelFolder
 from mtpd.reporting.curves import RunCurve, StageCurve, draw_chains
@@ -54,7 +54,10 @@ def _table(context: Context, chains: dict[str, Chain]) -> pd.DataFrame:
     for name, chain in chains.items():
         method = experiment.runs[name].method
         folders = [layout.stage(method, str(prefix)) for prefix in chain.prefixes()]
-        trained = [layout.detector(experiment.student.name), *folders]
+        baseline = [layout.detector(experiment.student.name)]
+        if starts_afresh(experiment, method, chain.prefixes()[0]):
+            baseline = []
+        trained = [*baseline, *folders]
         rows.append(_row(name, _title(chain), method, folders[-1], trained))
     return pd.DataFrame(rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
+from mtpd.detectors.config import without_pretrained
 from mtpd.detectors.train import run_training, write_config
 from mtpd.experiment.jobs import starts_afresh
 from mtpd.layout import ModelFolder
@@ -39,6 +40,7 @@ def stage_config(context: Context, method: str, chain: Chain, folder: ModelFolde
     afresh = starts_afresh(experiment, method, chain)
     teacher = chain.last.teacher
     if teacher is None:
+        config.model = without_pretrained(config.model)
         config.load_from = str(previous.weights)
         return config
     teacher_training = experiment.detector_training(teacher)

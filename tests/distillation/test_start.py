@@ -15,7 +15,7 @@ def state(**shapes: tuple[int, ...]) -> dict[str, torch.Tensor]:
 def test_neck_and_head_where_names_and_shapes_agree() -> None:
     student = state(backbone__w=(2,), neck__w=(3,), bbox_head__w=(4,), bbox_head__b=(5,))
     teacher = state(backbone__w=(2,), neck__w=(3,), bbox_head__w=(9,))
-    taken = inherit(student, teacher, num_classes=3)
+    taken = inherit(student, teacher)
     assert taken.copied == ("neck.w",)
     assert torch.equal(taken.state["neck.w"], teacher["neck.w"])
     assert set(taken.left) == {"bbox_head.w", "bbox_head.b"}
@@ -31,7 +31,7 @@ def test_a_cascade_gives_its_first_stage_repeated_for_every_class() -> None:
         "roi_head.bbox_head.1.fc_reg.weight": torch.zeros(4, 6),
     }
     student = {f"{name}.weight": aware.weight, f"{name}.bias": aware.bias}
-    taken = inherit(student, teacher, num_classes=3)
+    taken = inherit(student, teacher)
     aware.load_state_dict({key.rpartition(".")[2]: value for key, value in taken.state.items()})
     features = torch.rand(5, 6)
     # Every class gets the box that the class-agnostic head gives.

@@ -22,6 +22,11 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("teachers.a.config", "mmdet::retinanet/none.py", "teachers.a.config", "none.py"),
     ("teachers.a.weights", "no/such.pth", "teachers.a.weights", "no/such.pth"),
     ("teachers.a+b", {"config": "x"}, "a+b", "pattern"),
+    ("teachers.none", {"config": "x"}, "none", "reserved"),
+    ("teachers", {"t" * 130: {"config": "x"}, "u" * 130: {"config": "x"}}, "teachers", "longer"),
+    ("teachers.coco", {"confg": "x"}, "teachers.coco.confg", "unknown key"),
+    ("methods.cwd", {"losses": [{"type": "cwd", "tau": 1}]}, "methods.cwd.losses.0.tau", "unknown"),
+    ("pipeline.size", [0, -5], "pipeline.size.0", "greater than 0"),
     ("runs.progressive.order", ["a", "z"], "runs.progressive.order", "no teacher 'z'"),
     ("runs.progressive.order", "bsg", "runs.progressive.order", "bsg"),
     ("runs.progressive.order", [], "runs.progressive.order", "is empty"),
@@ -71,6 +76,21 @@ def test_broken_yaml_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(UserError) as caught:
         load_experiment(path)
     assert "\n" not in str(caught.value)
+
+
+def test_numbers_without_a_point_are_numbers(tmp_path: Path, write_experiment: Any) -> None:
+    path = write_experiment()
+    path.write_text(path.read_text().replace("lr: 0.001", "lr: 1e-3"))
+    assert load_experiment(path).training.optimizer == {"type": "AdamW", "lr": 0.001}
+
+
+def test_merge_keys_of_yaml_work(write_experiment: Any) -> None:
+    path = write_experiment()
+    resources = "resources:\n  train: &r {threads: 2}\n  infer: {<<: *r, mem_mb: 9}\n"
+    path.write_text(f"{path.read_text()}\n{resources}")
+    experiment = load_experiment(path)
+    assert experiment.resources.infer.threads == 2
+    assert experiment.resources.infer.mem_mb == 9
 
 
 def test_data_root_takes_the_place_of_the_file_s(write_experiment: Any, tmp_path: Path) -> None:

@@ -106,6 +106,58 @@ def test_no_schedule(context: Callable[..., Context]) -> None:
     refused(context(("training.optimizer", ...)), "which optimiser; add training.optimizer")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("training.optimizer", {"type": "Adamm", "lr": 0.1}, "schedule does not build.*Adamm"),
+        ("training.optimizer", {"type": "SGD", "lr": "fast"}, "schedule does not build"),
+        ("student.options", {"modle.backbone.depth": 34}, "the config has no 'modle'"),
+        ("student.options", {"model.type.x": 1}, "student: options: do not fit"),
+        ("student.options", {"model.neck.in_channels": [1, 2, 3, 4]}, "does not build"),
+        ("student.config", "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py", None),
+        ("pipeline", {}, "has no train pipeline of its own; add pipeline.size"),
+        ("ordering.score", "segm_mAP", "predicts no masks"),
+    ],
+)
+def test_settings_that_libraries_refuse(
+    context: Callable[..., Context], key: str, value: Any, words: str | None
+) -> None:
+    changed_context = context((key, value))
+    if words is None:  # shapes have masks: a detector of masks is right
+        check_experiment(changed_context)
+    else:
+        refused(changed_context, words)
+
+
+def test_the_schedule_of_the_config_is_stretched(context: Callable[..., Context]) -> None:
+    config = "mmdet::retinanet/retinanet_r18_fpn_1x_coco.py"
+    training = {"epochs": 24}
+    opened = context(
+        ("student.config", config),
+        ("training", training),
+        ("student.options", {"model.backbone.init_cfg": None}),
+    )
+    built = opened.training_config(
+        "student", opened.experiment.detector_training("student"), opened.layout.detector("student")
+    )
+    warmup, decay = built.param_scheduler
+    assert warmup["end"] == 500
+    assert (decay["end"], decay["milestones"]) == (24, [16, 22])
+    assert built.optim_wrapper.optimizer.lr == 0.01
+    assert built.train_dataloader.batch_size == 2
+
+
+def test_what_the_config_brings_along_is_kept(context: Callable[..., Context]) -> None:
+    opened = context(("student.config", "mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py"))
+    built = opened.training_config(
+        "student", opened.experiment.detector_training("student"), opened.layout.detector("student")
+    )
+    hooks = [hook["type"] for hook in built.custom_hooks]
+    assert "EMAHook" in hooks
+    assert hooks[-2:] == ["HistoryHook", "DetectorWeightsHook"]
+    assert built.optim_wrapper.paramwise_cfg
+
+
 def test_data_that_were_never_prepared(context: Callable[..., Context]) -> None:
     unprepared = context()
     unprepared.layout.dataset.unlink()

@@ -124,13 +124,14 @@ def test_what_was_deleted_runs_again_with_what_depends_on_it(
         (
             "methods.fm.training",
             {"epochs": 2},
-            ["evaluate_stage fm a+b", "evaluate_stage fm c", "results", "stage fm a",
+            ["check", "evaluate_stage fm a+b", "evaluate_stage fm c", "results", "stage fm a",
              "stage fm a+b", "stage fm c"],
         ),
         (
             "teachers.b.training",
             {"epochs": 2},
-            ["evaluate_detector b", "evaluate_stage fm a+b", "results", "stage fm a+b", "train b"],
+            ["check", "evaluate_detector b", "evaluate_stage fm a+b", "results", "stage fm a+b",
+             "train b"],
         ),
         ("ordering.points", 9, []),  # no run's order depends on features
         ("description", "other words", []),

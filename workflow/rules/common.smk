@@ -2,7 +2,6 @@
 import sys
 from pathlib import Path
 
-from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
 from mtpd.experiment import jobs
 from mtpd.experiment.load import experiment_path, load_experiment
@@ -61,10 +60,13 @@ def settings(function, *names):
     return of
 
 
-def own_config(wildcards):
-    """The detector's config, if it is a file of the user's and not one that a package ships."""
-    config = experiment_of(wildcards).detector(wildcards.detector).config
-    return [] if "::" in config else [config_file(config)]
+def own_configs(wildcards):
+    """Configs of the detectors that a job builds, as far as they are files of the user's."""
+    experiment = experiment_of(wildcards)
+    if hasattr(wildcards, "detector"):
+        return jobs.own_configs(experiment, wildcards.detector)
+    teacher = Chain.parse(wildcards.chain).last.teacher
+    return jobs.own_configs(experiment, experiment.student.name, teacher)
 
 
 def chains_of(wildcards):

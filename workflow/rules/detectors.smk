@@ -5,7 +5,7 @@ rule train:
     input:
         dataset=PATHS.dataset,
         check=ancient(PATHS.check),
-        config=own_config,
+        configs=own_configs,
         weights=lambda wildcards: experiment_of(wildcards)
         .detector(wildcards.detector)
         .weights

@@ -4,9 +4,7 @@ rule stage:
         check=ancient(PATHS.check),
         student=student_before,
         teacher=teacher_of,
-        configs=lambda wildcards: jobs.stage_configs(
-            experiment_of(wildcards), Chain.parse(wildcards.chain)
-        ),
+        configs=own_configs,
     output:
         student=PATHS.stage("{method}", "{chain}").weights,
         config=PATHS.stage("{method}", "{chain}").config,

@@ -2,6 +2,7 @@ rule evaluate_detector:
     input:
         dataset=PATHS.dataset,
         weights=PATHS.detector("{detector}").weights,
+        configs=own_configs,
     output:
         PATHS.detector("{detector}").metrics,
     log:
@@ -26,6 +27,7 @@ rule evaluate_stage:
     input:
         dataset=PATHS.dataset,
         student=PATHS.stage("{method}", "{chain}").weights,
+        configs=own_configs,
     output:
         PATHS.stage("{method}", "{chain}").metrics,
     log:

@@ -2,6 +2,7 @@ rule features:
     input:
         dataset=PATHS.dataset,
         weights=PATHS.detector("{detector}").weights,
+        configs=own_configs,
     output:
         PATHS.detector("{detector}").features,
     log:
