@@ -72,7 +72,9 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
-        raise UserError(*_explain(path, error.errors()[0])) from error
+        # A misspelt key is also a missing one: what stands in the file is named first.
+        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+        raise UserError(*_explain(path, first)) from error
     check_local_files(path, experiment)
     return experiment
 

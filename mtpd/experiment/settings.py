@@ -210,14 +210,14 @@ class Experiment(Settings):
     def _names_agree(self) -> Experiment:
         if self.student.name in self.teachers:
             raise ValueError(f"student.name|'{self.student.name}' is also a teacher|rename one")
-        _check_pool(self.ordering.max_teachers, len(self.teachers), "ordering.max_teachers")
-        for name, run in self.runs.items():
-            self._check_run(f"runs.{name}", run)
         if len("+".join(self.teachers)) > MAX_LENGTH:
             raise ValueError(
                 f"teachers|names are longer than {MAX_LENGTH} characters together, "
                 "and a chain of all of them names a folder|give shorter names"
             )
+        _check_pool(self.ordering.max_teachers, len(self.teachers), "ordering.max_teachers")
+        for name, run in self.runs.items():
+            self._check_run(f"runs.{name}", run)
         return self
 
     def _check_run(self, where: str, run: Run) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from mmdet.registry import DATASETS, MODELS, PARAM_SCHEDULERS
+from mmdet.registry import DATASETS, MODELS, OPTIMIZERS, PARAM_SCHEDULERS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -68,6 +68,10 @@ def _checked(context: Context, name: str) -> tuple[tuple[Level, ...], int]:
     if detector.weights is not None:
         classes = load_weights(model, detector.weights, detector.sha256, detector.trusted)
         check_classes(detector.weights, name, classes, context.dataset.classes)
+    kind = config.optim_wrapper.optimizer.get("type")
+    if not isinstance(kind, str) or OPTIMIZERS.get(kind) is None:
+        remedy = "use one of torch.optim, such as SGD or AdamW"
+        raise UserError(f"{name}: training.optimizer.type", f"no optimiser is '{kind}'", remedy)
     with _explained(f"{name}: training", "the schedule does not build", "mend its settings"):
         wrapper = build_optim_wrapper(model, config.optim_wrapper)
         for scheduler in config.param_scheduler:

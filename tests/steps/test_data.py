@@ -68,7 +68,7 @@ def edit(coco: dict[str, Any], split: str, change: Any) -> None:
         (lambda c: c["annotations"][0].update(bbox=[200, 200, 5, 5]), "bad_boxes: drop"),
         (lambda c: c["annotations"][0].update(bbox=[2, 2, 0, 5]), "bad_boxes: drop"),
         (lambda c: c["annotations"][0].update(category_id=99), "99"),
-        (lambda c: c.update(annotations=[]), "no annotation"),
+        (lambda c: c.update(annotations=[]), "annotations: is empty"),
         (lambda c: c["images"][0].update(file_name="none.jpg"), "none.jpg"),
         (lambda c: c["categories"][0].update(name="other"), "class 1 is 'other'"),
     ],
