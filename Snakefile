@@ -30,4 +30,5 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        [Layout(RESULTS, name).table("csv") for name in EXPERIMENTS],
+        [file for name in EXPERIMENTS for file in pairs_of(name)],
+        lambda _: [file for name in EXPERIMENTS for file in products_of(name)],

@@ -62,13 +62,30 @@ def data(
 
 @app.command()
 def check(
-    experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
+    experiment: ExperimentFile,
+    detector: DetectorName,
+    results: Results = DEFAULT_RESULTS,
+    threads: Threads = 1,
 ) -> None:
-    """Build every detector and check that students, teachers, weights and data fit together."""
+    """Try all that a detector's training needs: model, weights, schedule, images."""
     context = _open(experiment, results, threads)
-    from mtpd.steps.check import check_experiment
+    from mtpd.steps.check import check_detector
 
-    check_experiment(context)
+    check_detector(context, detector)
+
+
+@app.command()
+def check_pair(
+    experiment: ExperimentFile,
+    teacher: Annotated[str, typer.Option(help="A teacher.")],
+    results: Results = DEFAULT_RESULTS,
+    threads: Threads = 1,
+) -> None:
+    """Check that a teacher and the student have feature levels in common."""
+    context = _open(experiment, results, threads)
+    from mtpd.steps.check import check_pair as check_teacher
+
+    check_teacher(context, teacher)
 
 
 @app.command()

@@ -3,7 +3,6 @@
 Every path is below one results folder. The folders of an experiment::
 
     data/         dataset.json, annotations of each split, generated images
-    check.json    what the check before training found
     detectors/<name>/          a detector trained without teacher, or fetched
     stages/<method>/<chain>/   one stage, named by the chain that it ends
     order.json  costs.json     the orders, and the costs that led to them
@@ -49,6 +48,16 @@ class ModelFolder:
         return self.path / "metrics.json"
 
     @property
+    def check(self) -> Path:
+        """Levels of the detector, found when all that its training needs was tried."""
+        return self.path / "check.json"
+
+    @property
+    def pair(self) -> Path:
+        """Levels by which the detector teaches the student."""
+        return self.path / "pair.json"
+
+    @property
     def features(self) -> Path:
         """Feature cache."""
         return self.path / "features.safetensors"
@@ -87,11 +96,6 @@ class Layout:
     def dataset(self) -> Path:
         """Description of the prepared data set."""
         return self.data / "dataset.json"
-
-    @property
-    def check(self) -> Path:
-        """What the check of all detectors found."""
-        return self.root / "check.json"
 
     @property
     def costs(self) -> Path:

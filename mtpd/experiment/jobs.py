@@ -82,13 +82,6 @@ def existing_data_files(experiment: Experiment) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-def own_files(experiment: Experiment) -> list[Path]:
-    """Configs and weights of detectors that are files of the user's."""
-    detectors = [experiment.detector(name) for name in experiment.detectors]
-    weights = [detector.weights for detector in detectors if detector.weights is not None]
-    return [*own_configs(experiment, *experiment.detectors), *weights]
-
-
 def own_configs(experiment: Experiment, *names: str | None) -> list[Path]:
     """Config files of the named detectors that are the user's, those they build on included."""
     files = [
@@ -103,17 +96,6 @@ def own_configs(experiment: Experiment, *names: str | None) -> list[Path]:
 def data_settings(experiment: Experiment) -> dict[str, Any]:
     """Settings that the prepared data depends on."""
     return experiment.data.model_dump(mode="json")
-
-
-def check_settings(experiment: Experiment) -> dict[str, Any]:
-    """Settings that the check before training depends on."""
-    return {
-        "detectors": {name: detector_settings(experiment, name) for name in experiment.detectors},
-        "methods": {
-            name: method.model_dump(mode="json") for name, method in experiment.methods.items()
-        },
-        "score": experiment.ordering.score,
-    }
 
 
 def detector_settings(experiment: Experiment, name: str) -> dict[str, Any]:

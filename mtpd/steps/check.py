@@ -1,11 +1,10 @@
-"""The check before any training: every detector is built, and every pair that will be distilled."""
+"""The checks before training: that every detector can be trained, and can teach the student."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
 
 from mmdet.registry import DATASETS, MODELS, OPTIMIZERS, PARAM_SCHEDULERS
 from mmengine.config import Config
@@ -15,43 +14,48 @@ from mmengine.registry import init_default_scope
 from mtpd.detectors.config import coco_dataset, has_masks
 from mtpd.detectors.feature_maps import Level, fpn_levels, pair_levels
 from mtpd.detectors.weights import load_weights
-from mtpd.distillation.losses import build_loss
 from mtpd.errors import UserError
-from mtpd.files import write_json
+from mtpd.files import read_json, write_json
 from mtpd.steps.context import Context
 from mtpd.steps.train import check_classes
 
 
-def check_experiment(context: Context) -> None:
-    """Write ``check.json``: levels and parameters of every detector, and the levels each pair uses.
+def check_detector(context: Context, name: str) -> None:
+    """Write ``check.json``: parameters and levels of the detector ``name``.
+
+    Everything that its training needs has worked by then: the model, its weights if they are
+    given, the schedule, and the way of an image to it.
 
     Raises:
-        UserError: A detector, its weights, its schedule or its data loading does not work, or a
-            teacher's levels do not pair with the student's.
+        UserError: Something of that does not work.
     """
-    experiment = context.experiment
     init_default_scope("mmdet")
-    levels: dict[str, tuple[Level, ...]] = {}
-    detectors: dict[str, Any] = {}
-    for name in experiment.detectors:
-        levels[name], parameters = _checked(context, name)
-        detectors[name] = {
-            "parameters": parameters,
-            "levels": [asdict(level) for level in levels[name]],
-        }
-    student = experiment.student.name
-    pairs = {}
-    for teacher in experiment.teachers:
-        paired = pair_levels(levels[student], levels[teacher], (student, teacher))
-        pairs[teacher] = [levels[student][own].stride for own, _ in paired]
-        channels = (
-            [levels[student][own].channels for own, _ in paired],
-            [levels[teacher][other].channels for _, other in paired],
-        )
-        for method in experiment.methods.values():
-            for loss in method.losses:
-                build_loss(loss, *channels)
-    write_json(context.layout.check, {"detectors": detectors, "paired_strides": pairs})
+    levels, parameters = _checked(context, name)
+    write_json(
+        context.layout.detector(name).check,
+        {"parameters": parameters, "levels": [asdict(level) for level in levels]},
+    )
+
+
+def check_pair(context: Context, teacher: str) -> None:
+    """Write ``pair.json``: the strides of the levels by which ``teacher`` teaches the student.
+
+    Raises:
+        UserError: They share none.
+    """
+    student = context.experiment.student.name
+    levels = {
+        name: [
+            Level(**level)
+            for level in read_json(context.layout.detector(name).check, "run the check step first")[
+                "levels"
+            ]
+        ]
+        for name in (student, teacher)
+    }
+    paired = pair_levels(levels[student], levels[teacher], (student, teacher))
+    strides = [levels[student][own].stride for own, _ in paired]
+    write_json(context.layout.detector(teacher).pair, {"strides": strides})
 
 
 def _checked(context: Context, name: str) -> tuple[tuple[Level, ...], int]:
@@ -86,21 +90,16 @@ def _checked(context: Context, name: str) -> tuple[tuple[Level, ...], int]:
 
 
 def _check_masks(context: Context, name: str, config: Config) -> None:
-    """Masks that are predicted, or ranked by, must be in the data.
+    """Masks that are predicted must be in the data.
 
     Raises:
         UserError: They are not.
     """
-    predicted = has_masks(config.model)
-    if predicted and not context.dataset.has_masks:
+    if has_masks(config.model) and not context.dataset.has_masks:
         raise UserError(
             f"{name}: {context.experiment.detector(name).config}",
             "predicts instance masks, and the data set has none for every box",
             "choose a detector of boxes alone, or add the masks",
-        )
-    if context.experiment.ordering.score == "segm_mAP" and not predicted:
-        raise UserError(
-            "ordering.score", f"is segm_mAP, and {name} predicts no masks", "use bbox_mAP"
         )
 
 

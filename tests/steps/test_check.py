@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mmengine.registry import init_default_scope
 from mtpd.detectors.weights import save_weights
 from mtpd.errors import UserError
 from mtpd.files import read_json
-from mtpd.steps.check import check_experiment
+from mtpd.steps.check import check_detector, check_pair
 from mtpd.steps.context import Context
 from mtpd.steps.data import prepare_data
 
@@ -57,32 +58,34 @@ def weights(path: Path, classes: int = CLASSES, names: tuple[str, ...] | None = 
     return str(path)
 
 
-def refused(context: Context, match: str) -> None:
+def refused(context: Context, match: str, name: str = "student") -> None:
     with pytest.raises(UserError, match=match) as caught:
-        check_experiment(context)
+        check_detector(context, name)
     assert "\n" not in str(caught.value)
-    assert not context.layout.check.exists()
+    assert not context.layout.detector(name).check.exists()
 
 
 def test_says_which_levels_each_pair_uses(context: Callable[..., Context]) -> None:
     checked = context()
-    check_experiment(checked)
-    found = read_json(checked.layout.check)
-    assert found["paired_strides"] == {name: [8, 16, 32, 64] for name in "abc"}
-    assert [level["channels"] for level in found["detectors"]["b"]["levels"]] == [48] * 4
-    assert found["detectors"]["student"]["parameters"] > 500_000
+    for name in ("student", "b"):
+        check_detector(checked, name)
+    check_pair(checked, "b")
+    found = read_json(checked.layout.detector("b").check)
+    assert [level["channels"] for level in found["levels"]] == [48] * 4
+    assert found["parameters"] > 500_000
+    assert read_json(checked.layout.detector("b").pair) == {"strides": [8, 16, 32, 64]}
 
 
 def test_teacher_with_other_classes(context: Callable[..., Context], tmp_path: Path) -> None:
     path = weights(tmp_path / "teacher.pth", names=("cat", "dog", "cow", "owl", "ape", "bee"))
-    refused(context(("teachers.a.weights", path)), "other classes .*cat, dog")
+    refused(context(("teachers.a.weights", path)), "other classes .*cat, dog", "a")
 
 
 def test_teacher_with_another_number_of_classes(
     context: Callable[..., Context], tmp_path: Path
 ) -> None:
     path = weights(tmp_path / "teacher.pth", classes=80)
-    refused(context(("teachers.a.weights", path)), "do not fit the detector's config")
+    refused(context(("teachers.a.weights", path)), "do not fit the detector's config", "a")
 
 
 def test_levels_that_share_no_stride(context: Callable[..., Context]) -> None:
@@ -92,13 +95,17 @@ def test_levels_that_share_no_stride(context: Callable[..., Context]) -> None:
         "model.neck.num_outs": 1,
         "model.neck.add_extra_convs": False,
     }
-    changes = ("teachers.a.options", options)
-    refused(context(changes), r"student and a: their FPN levels share no stride")
+    checked = context(("teachers.a.options", options))
+    for name in ("student", "a"):
+        check_detector(checked, name)
+    with pytest.raises(UserError, match="student and a: their FPN levels share no stride"):
+        check_pair(checked, "a")
+    assert not checked.layout.detector("a").pair.exists()
 
 
 def test_options_that_do_not_build(context: Callable[..., Context]) -> None:
     changes = ("teachers.a.options", {"model.backbone.depth": 19})
-    refused(context(changes), "a: .*does not build")
+    refused(context(changes), "a: .*does not build", "a")
 
 
 def test_no_schedule(context: Callable[..., Context]) -> None:
@@ -114,19 +121,20 @@ def test_no_schedule(context: Callable[..., Context]) -> None:
         ("student.options", {"modle.backbone.depth": 34}, "the config has no 'modle'"),
         ("student.options", {"model.type.x": 1}, "student: options: do not fit"),
         ("student.options", {"model.neck.in_channels": [1, 2, 3, 4]}, "does not build"),
-        ("student.config", "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py", None),
         ("pipeline", {}, "has no train pipeline of its own; add pipeline.size"),
-        ("ordering.score", "segm_mAP", "predicts no masks"),
     ],
 )
 def test_settings_that_libraries_refuse(
-    context: Callable[..., Context], key: str, value: Any, words: str | None
+    context: Callable[..., Context], key: str, value: Any, words: str
 ) -> None:
-    changed_context = context((key, value))
-    if words is None:  # shapes have masks: a detector of masks is right
-        check_experiment(changed_context)
-    else:
-        refused(changed_context, words)
+    refused(context((key, value)), words)
+
+
+def test_masks_that_the_data_have_not(context: Callable[..., Context]) -> None:
+    opened = context(("student.config", "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"))
+    without = replace(opened.dataset, has_masks=False)
+    without.save(opened.layout.dataset)
+    refused(context(("student.config", opened.experiment.student.config)), "instance masks")
 
 
 def test_the_schedule_of_the_config_is_stretched(context: Callable[..., Context]) -> None:
@@ -174,5 +182,5 @@ def test_a_malicious_teacher_does_not_execute(
             return Path.touch, (mark,)
 
     torch.save({"state_dict": {}, "meta": Malicious()}, tmp_path / "teacher.pth")
-    refused(context(("teachers.a.weights", str(tmp_path / "teacher.pth"))), "could run code")
+    refused(context(("teachers.a.weights", str(tmp_path / "teacher.pth"))), "could run code", "a")
     assert not mark.exists()

@@ -104,6 +104,7 @@ def test_a_second_run_does_nothing(finished: Project) -> None:
         ),
         ("stages/fm/a+b/student.pth", ["all", "evaluate_stage fm a+b", "results", "stage fm a+b"]),
         ("stages/fm/c/metrics.json", ["all", "evaluate_stage fm c", "results"]),
+        ("figures/val_ap.png", ["all", "results"]),
     ],
 )
 def test_what_was_deleted_runs_again_with_what_depends_on_it(
@@ -124,14 +125,14 @@ def test_what_was_deleted_runs_again_with_what_depends_on_it(
         (
             "methods.fm.training",
             {"epochs": 2},
-            ["check", "evaluate_stage fm a+b", "evaluate_stage fm c", "results", "stage fm a",
+            ["evaluate_stage fm a+b", "evaluate_stage fm c", "results", "stage fm a",
              "stage fm a+b", "stage fm c"],
         ),
         (
             "teachers.b.training",
             {"epochs": 2},
-            ["check", "evaluate_detector b", "evaluate_stage fm a+b", "results", "stage fm a+b",
-             "train b"],
+            ["check b", "check_pair b", "evaluate_detector b", "evaluate_stage fm a+b", "results",
+             "stage fm a+b", "train b"],
         ),
         ("ordering.points", 9, []),  # no run's order depends on features
         ("description", "other words", []),

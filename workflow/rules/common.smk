@@ -69,15 +69,20 @@ def own_configs(wildcards):
     return jobs.own_configs(experiment, experiment.student.name, teacher)
 
 
-def chains_of(wildcards):
-    """Chain of every run; waits for the order where the settings do not decide it."""
-    experiment = experiment_of(wildcards)
+def chains_of(name):
+    """Chain of every run of an experiment; waits for the order where the settings do not decide."""
+    experiment = EXPERIMENTS[name]
     chains = jobs.chains_of_runs(experiment, {})
     if len(chains) < len(experiment.runs):
-        order = checkpoints.order.get(experiment=wildcards.experiment).output.order
+        order = checkpoints.order.get(experiment=name).output.order
         runs = read_json(Path(order))["runs"]
-        chains = {name: Chain.parse(runs[name]["chain"]) for name in experiment.runs}
+        chains = {run: Chain.parse(runs[run]["chain"]) for run in experiment.runs}
     return chains
+
+
+def own_weights(wildcards):
+    """Weights that the user has given for a detector."""
+    return experiment_of(wildcards).detector(wildcards.detector).weights or []
 
 
 def student_before(wildcards):
@@ -97,21 +102,46 @@ def teacher_of(wildcards):
     return [] if teacher is None else layout_of(wildcards).detector(teacher).weights
 
 
-def models_of_table(wildcards):
-    """Folders of every detector and of every stage that the runs are made of."""
-    layout, experiment = layout_of(wildcards), experiment_of(wildcards)
-    folders = [layout.detector(name) for name in experiment.detectors]
-    for name, chain in chains_of(wildcards).items():
-        method = experiment.runs[name].method
+def pair_of(wildcards):
+    """The check that the stage's teacher and the student have levels in common."""
+    teacher = Chain.parse(wildcards.chain).last.teacher
+    return [] if teacher is None else layout_of(wildcards).detector(teacher).pair
+
+
+def models_of(name):
+    """Folders of every detector of an experiment and of every stage that its runs are made of."""
+    layout, experiment = Layout(RESULTS, name), EXPERIMENTS[name]
+    folders = [layout.detector(detector) for detector in experiment.detectors]
+    for run, chain in chains_of(name).items():
+        method = experiment.runs[run].method
         folders += [layout.stage(method, str(prefix)) for prefix in chain.prefixes()]
     return folders
 
 
-def last_models(wildcards):
-    """Folders of what the table evaluates: every detector, and the end of every chain."""
-    layout, experiment = layout_of(wildcards), experiment_of(wildcards)
+def evaluated_models_of(name):
+    """Folders of what the table shows: every detector, and the end of every chain."""
+    layout, experiment = Layout(RESULTS, name), EXPERIMENTS[name]
     ends = [
-        layout.stage(experiment.runs[name].method, str(chain))
-        for name, chain in chains_of(wildcards).items()
+        layout.stage(experiment.runs[run].method, str(chain))
+        for run, chain in chains_of(name).items()
     ]
-    return [*(layout.detector(name) for name in experiment.detectors), *ends]
+    return [*(layout.detector(detector) for detector in experiment.detectors), *ends]
+
+
+def pairs_of(name):
+    """Checks that every teacher and the student fit, known before any order is."""
+    layout = Layout(RESULTS, name)
+    return [layout.detector(teacher).pair for teacher in EXPERIMENTS[name].teachers]
+
+
+def products_of(name):
+    """What a finished experiment consists of; a part that was deleted is made again."""
+    layout = Layout(RESULTS, name)
+    models = models_of(name)
+    return [
+        *(layout.table(kind) for kind in ("csv", "md", "tex")),
+        *(layout.figure("val_ap", kind) for kind in ("png", "pdf")),
+        *(model.weights for model in models),
+        *(model.history for model in models),
+        *(model.metrics for model in evaluated_models_of(name)),
+    ]

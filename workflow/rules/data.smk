@@ -23,26 +23,3 @@ rule data:
     shell:
         "mtpd data {params.experiment:q} --results {params.results:q} {params.root:q}"
         " > {log:q} 2>&1"
-
-
-rule check:
-    input:
-        dataset=PATHS.dataset,
-        configs=lambda wildcards: jobs.own_files(experiment_of(wildcards)),
-    output:
-        PATHS.check,
-    log:
-        PATHS.log("check"),
-    conda:
-        "../envs/mtpd.yaml"
-    threads: asks("infer", "threads")
-    resources:
-        mem_mb=asks("infer", "mem_mb"),
-        runtime=asks("infer", "runtime"),
-    params:
-        settings=settings(jobs.check_settings),
-        experiment=experiment_file,
-        results=RESULTS,
-    shell:
-        "mtpd check {params.experiment:q} --results {params.results:q} --threads {threads}"
-        " > {log:q} 2>&1"

@@ -1,15 +1,63 @@
 # Detectors without teacher: the student's baseline and the teachers.
 
 
+# The checks come before all training: what cannot work is said at once.
+rule check:
+    input:
+        dataset=PATHS.dataset,
+        configs=own_configs,
+        weights=own_weights,
+    output:
+        PATHS.detector("{detector}").check,
+    log:
+        PATHS.detector("{detector}").log("check"),
+    priority: 2
+    conda:
+        "../envs/mtpd.yaml"
+    threads: asks("infer", "threads")
+    resources:
+        mem_mb=asks("infer", "mem_mb"),
+        runtime=asks("infer", "runtime"),
+    params:
+        settings=settings(jobs.detector_settings, "detector"),
+        experiment=experiment_file,
+        results=RESULTS,
+    shell:
+        "mtpd check {params.experiment:q} --detector {wildcards.detector:q}"
+        " --results {params.results:q} --threads {threads} > {log:q} 2>&1"
+
+
+rule check_pair:
+    input:
+        student=lambda wildcards: layout_of(wildcards)
+        .detector(experiment_of(wildcards).student.name)
+        .check,
+        teacher=PATHS.detector("{detector}").check,
+    output:
+        PATHS.detector("{detector}").pair,
+    log:
+        PATHS.detector("{detector}").log("pair"),
+    priority: 1
+    conda:
+        "../envs/mtpd.yaml"
+    threads: asks("small", "threads")
+    resources:
+        mem_mb=asks("small", "mem_mb"),
+        runtime=asks("small", "runtime"),
+    params:
+        experiment=experiment_file,
+        results=RESULTS,
+    shell:
+        "mtpd check-pair {params.experiment:q} --teacher {wildcards.detector:q}"
+        " --results {params.results:q} --threads {threads} > {log:q} 2>&1"
+
+
 rule train:
     input:
         dataset=PATHS.dataset,
-        check=ancient(PATHS.check),
+        check=PATHS.detector("{detector}").check,
         configs=own_configs,
-        weights=lambda wildcards: experiment_of(wildcards)
-        .detector(wildcards.detector)
-        .weights
-        or [],
+        weights=own_weights,
     output:
         weights=PATHS.detector("{detector}").weights,
         config=PATHS.detector("{detector}").config,

@@ -1,7 +1,7 @@
 rule stage:
     input:
         dataset=PATHS.dataset,
-        check=ancient(PATHS.check),
+        pair=pair_of,
         student=student_before,
         teacher=teacher_of,
         configs=own_configs,

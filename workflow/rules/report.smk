@@ -1,12 +1,10 @@
 rule results:
     input:
-        # The weights as well: a stage whose student was deleted is made again.
-        weights=lambda wildcards: [
-            folder.weights for folder in models_of_table(wildcards)
+        metrics=lambda wildcards: [
+            model.metrics for model in evaluated_models_of(wildcards.experiment)
         ],
-        metrics=lambda wildcards: [folder.metrics for folder in last_models(wildcards)],
         histories=lambda wildcards: [
-            folder.history for folder in models_of_table(wildcards)
+            model.history for model in models_of(wildcards.experiment)
         ],
     output:
         csv=PATHS.table("csv"),
