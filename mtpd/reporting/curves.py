@@ -74,15 +74,15 @@ def _draw(
         panel.axhline(100 * level, color=f"C{7 - index % 3}", linestyle=(0, (1, 3)), linewidth=1)
         panel.annotate(
             f"{name} {100 * level:.1f}",
-            (1, 100 * level),
+            (0.01, 100 * level),
             xycoords=("axes fraction", "data"),
-            ha="right",
+            ha="left",
             va="bottom",
             fontsize=7,
         )
     panel.set_xlabel("epoch of distillation")
     panel.set_ylabel("validation box AP")
-    panel.legend(fontsize=7, loc="lower right")
+    panel.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
 
 
 def _percent(ap: Sequence[float]) -> list[float]:

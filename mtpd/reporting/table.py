@@ -22,6 +22,9 @@ def write_table(table: pd.DataFrame, csv: Path, markdown: Path, latex: Path) -> 
         temporary.write_text(shown.to_markdown(index=False, disable_numparse=True) + "\n")
     with whole_file(latex) as temporary:
         # pdfLaTeX's fonts have no arrow; escaping leaves it alone.
+        numbers = shown.select_dtypes("number").columns
         plain = shown.replace("→", "to", regex=True)
-        style = plain.style.hide(axis="index").format(escape="latex", na_rep="–")
+        style = plain.style.hide(axis="index").format(
+            escape="latex", na_rep="–", formatter=dict.fromkeys(numbers, "{:g}")
+        )
         temporary.write_text(style.to_latex(hrules=True))
