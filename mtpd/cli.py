@@ -77,15 +77,16 @@ def check(
 @app.command()
 def check_pair(
     experiment: ExperimentFile,
+    method: Annotated[str, typer.Option(help="A method of the experiment.")],
     teacher: Annotated[str, typer.Option(help="A teacher.")],
     results: Results = DEFAULT_RESULTS,
     threads: Threads = 1,
 ) -> None:
-    """Check that a teacher and the student have feature levels in common."""
+    """Check that a method's losses work between a teacher and the student."""
     context = _open(experiment, results, threads)
     from mtpd.steps.check import check_pair as check_teacher
 
-    check_teacher(context, teacher)
+    check_teacher(context, method, teacher)
 
 
 @app.command()

@@ -5,6 +5,7 @@ Every path is below one results folder. The folders of an experiment::
     data/         dataset.json, annotations of each split, generated images
     detectors/<name>/          a detector trained without teacher, or fetched
     stages/<method>/<chain>/   one stage, named by the chain that it ends
+    pairs/<method>/<name>.json how a teacher teaches the student by a method
     order.json  costs.json     the orders, and the costs that led to them
     tables/  figures/
 """
@@ -49,13 +50,8 @@ class ModelFolder:
 
     @property
     def check(self) -> Path:
-        """Levels of the detector, found when all that its training needs was tried."""
+        """Levels and head of the detector, found when all that its training needs was tried."""
         return self.path / "check.json"
-
-    @property
-    def pair(self) -> Path:
-        """Levels by which the detector teaches the student."""
-        return self.path / "pair.json"
 
     @property
     def features(self) -> Path:
@@ -116,6 +112,10 @@ class Layout:
         """Files of the stage that ends ``chain`` (its text) taught by ``method``."""
         folder = self.root / "stages" / method / chain
         return ModelFolder(folder, folder / "student.pth")
+
+    def pair(self, method: str, teacher: str) -> Path:
+        """Levels and losses by which ``teacher`` teaches the student."""
+        return self.root / "pairs" / method / f"{teacher}.json"
 
     def table(self, suffix: str) -> Path:
         """The table as ``csv``, ``md`` or ``tex``."""

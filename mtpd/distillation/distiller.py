@@ -12,22 +12,27 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mtpd.detectors.feature_maps import NeckTap, fpn_levels, pair_levels
+from mtpd.detectors.feature_maps import NeckTap
 from mtpd.detectors.weights import load_weights
+from mtpd.distillation.features import Features, GroundTruth, Predictions
+from mtpd.distillation.heads import DenseHeadAdapter, adapter_of
 from mtpd.distillation.losses import build_loss
 from mtpd.distillation.normalisation import Renormalise
+from mtpd.distillation.pairing import Side, anatomy_of, pair
 from mtpd.distillation.start import inherit
+from mtpd.distillation.towers import TowerTap
 
 Start = Literal["weights", "backbone", "inherit"]
 
 
 @MODELS.register_module()
 class Distiller(BaseModel):
-    """Adds distillation losses between FPN maps to the student's own losses.
+    """Adds distillation losses between the detectors' features to the student's own losses.
 
-    The teacher runs in eval mode, outside autograd, and only as far as its neck; the student's maps
-    are caught in its own forward pass. Checkpoints hold the student and the losses' adapters but
-    not the teacher. In ``predict`` and ``tensor`` mode the distiller is the student.
+    The teacher runs in eval mode, outside autograd, and only as far as its neck, or its dense head
+    where a loss looks there; the student's maps are caught in its own forward pass. Checkpoints
+    hold the student and the losses' adapters but not the teacher. In ``predict`` and ``tensor``
+    mode the distiller is the student.
 
     Args:
         student: MMDetection model config of the student.
@@ -57,16 +62,15 @@ class Distiller(BaseModel):
         self.student_weights, self.teacher_weights = student_weights, teacher_weights
         self.start = start
 
-        levels = fpn_levels(self.student), fpn_levels(self.teacher)
-        self.pairs = pair_levels(*levels, names=("student", "teacher"))
-        channels = (
-            [levels[0][own].channels for own, _ in self.pairs],
-            [levels[1][other].channels for _, other in self.pairs],
-        )
-        self.strides = [levels[0][own].stride for own, _ in self.pairs]
-        self.losses = nn.ModuleList(build_loss(settings, *channels) for settings in losses)
+        anatomies = anatomy_of(self.student), anatomy_of(self.teacher)
+        self.pair = pair(*anatomies, names=("student", "teacher"))
+        self.losses = nn.ModuleList(build_loss(settings, self.pair) for settings in losses)
         self.loss_names = [f"loss_distill_{settings['type']}" for settings in losses]
         self._tap = NeckTap(self.student)
+        self._heads: tuple[DenseHeadAdapter, DenseHeadAdapter] | None = None
+        if any(loss.needs_heads for loss in self.losses):
+            self._heads = _adapter(self.student), _adapter(self.teacher)
+            self._towers = tuple(TowerTap(*head.first_convolutions) for head in self._heads)
         self.register_state_dict_post_hook(_leave_teacher_out)
         self.register_load_state_dict_post_hook(_do_not_miss_teacher)
         self.train()
@@ -88,7 +92,8 @@ class Distiller(BaseModel):
         if self.start == "inherit":
             taken = inherit(self.student.state_dict(), self.teacher.state_dict())
             self.student.load_state_dict(taken.state, strict=False)
-            logger.info("inherited %d tensors from the teacher", len(taken.copied))
+            for name in taken.copied:
+                logger.info("inherited from the teacher: %s", name)
             for name, reason in taken.left.items():
                 logger.info("not inherited: %s (%s)", name, reason)
 
@@ -107,26 +112,58 @@ class Distiller(BaseModel):
         """As an MMDetection detector: ``loss``, ``predict`` or ``tensor``; inputs (N, 3, H, W)."""
         if mode != "loss":
             result = self.student(inputs, data_samples, mode)
-            self._tap.take()
+            self._forget()
             return result
         assert data_samples is not None
-        with torch.no_grad():
-            teacher_maps = self.teacher.extract_feat(self.renormalise(inputs, data_samples))
+        truth = GroundTruth.from_samples(data_samples, (inputs.shape[-2], inputs.shape[-1]))
+        teacher = self._teacher_features(self.renormalise(inputs, data_samples))
         losses = dict(self.student(inputs, data_samples, mode="loss"))
-        losses.update(self._distillation_losses(self._tap.take(), teacher_maps))
+        student = self._observed(0, self.pair.student, self._tap.take())
+        with torch.autocast(inputs.device.type, enabled=False):
+            for name, loss in zip(self.loss_names, self.losses, strict=True):
+                losses[name] = loss(student, teacher, truth)
         return losses
 
-    def _distillation_losses(
-        self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]
-    ) -> dict[str, Tensor]:
-        """Every loss by name, in float32 whatever the precision of the maps."""
-        with torch.autocast(student_maps[0].device.type, enabled=False):
-            own = [student_maps[index].float() for index, _ in self.pairs]
-            target = [teacher_maps[index].float() for _, index in self.pairs]
-            return {
-                name: loss(own, target)
-                for name, loss in zip(self.loss_names, self.losses, strict=True)
-            }
+    @torch.no_grad()
+    def _teacher_features(self, inputs: Tensor) -> Features:
+        """The teacher's maps, and its towers and predictions where a loss asks for them."""
+        maps = self.teacher.extract_feat(inputs)
+        predictions = None
+        if self._heads is not None:
+            outputs = self.teacher.bbox_head(maps)
+            with torch.autocast(inputs.device.type, enabled=False):
+                predictions = self._heads[1].predictions(outputs, self.pair.teacher.levels)
+        return self._observed(1, self.pair.teacher, maps, predictions)
+
+    def _observed(
+        self,
+        index: int,
+        side: Side,
+        maps: Sequence[Tensor],
+        predictions: Predictions | None = None,
+    ) -> Features:
+        """Paired levels in float32, whatever the precision of the maps; ``index`` is the tap's."""
+        fpn = _chosen(maps, side)
+        if self._heads is None:
+            return Features(fpn)
+        classification, regression = self._towers[index].take()
+        return Features(fpn, _chosen(classification, side), _chosen(regression, side), predictions)
+
+    def _forget(self) -> None:
+        """Let go of maps that no loss will look at."""
+        self._tap.take()
+        if self._heads is not None:
+            self._towers[0].take()
+
+
+def _chosen(maps: Sequence[Tensor], side: Side) -> list[Tensor]:
+    return [maps[level].float() for level in side.levels]
+
+
+def _adapter(detector: nn.Module) -> DenseHeadAdapter:
+    adapter = adapter_of(detector)
+    assert adapter is not None, "the losses were built, so both heads can be read"
+    return adapter
 
 
 def _leave_teacher_out(

@@ -61,6 +61,17 @@ def starts_afresh(experiment: Experiment, method: str, chain: Chain) -> bool:
     return chain.parent is None and not alone and experiment.methods[method].start != "baseline"
 
 
+def pairs(experiment: Experiment) -> list[tuple[str, str]]:
+    """Every method with every teacher that it may be used with, whatever the orders will be."""
+    found = [
+        (run.method, teacher)
+        for run in experiment.runs.values()
+        if run.order != "none"
+        for teacher in (experiment.teachers if isinstance(run.order, str) else run.order)
+    ]
+    return list(dict.fromkeys(found))
+
+
 def existing_data_files(experiment: Experiment) -> list[Path]:
     """Files of the user's that the prepared data is made from; a change of one makes it anew.
 
@@ -116,9 +127,14 @@ def stage_settings(experiment: Experiment, method: str, chain: Chain) -> dict[st
     if teacher is not None:
         chosen = experiment.methods[method]
         settings["teacher"] = _identity(experiment, teacher)
-        settings["losses"] = [loss.model_dump(mode="json") for loss in chosen.losses]
+        settings["losses"] = _losses(experiment, method)
         settings["start"] = chosen.start if chain.parent is None else "baseline"
     return settings
+
+
+def pair_settings(experiment: Experiment, method: str) -> dict[str, Any]:
+    """Settings that the check of a teacher depends on; the two detectors are inputs."""
+    return {"losses": _losses(experiment, method)}
 
 
 def evaluation_settings(experiment: Experiment, name: str) -> dict[str, Any]:
@@ -166,6 +182,10 @@ def _training(experiment: Experiment, training: Training) -> dict[str, Any]:
         "pipeline": experiment.pipeline.model_dump(mode="json", exclude={"workers"}),
         "seed": experiment.seed,
     }
+
+
+def _losses(experiment: Experiment, method: str) -> list[dict[str, Any]]:
+    return [loss.model_dump(mode="json") for loss in experiment.method(method).losses]
 
 
 def _epochs_of(experiment: Experiment, method: str, chain: Chain) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mtpd.errors import UserError
 from mtpd.experiment.losses import Loss
@@ -145,6 +145,15 @@ class Method(Settings):
     )
     training: Training = Training()
 
+    @field_validator("losses")
+    @classmethod
+    def _each_once(cls, losses: tuple[Loss, ...]) -> tuple[Loss, ...]:
+        kinds = [loss.type for loss in losses]
+        twice = [kind for kind in dict.fromkeys(kinds) if kinds.count(kind) > 1]
+        if twice:
+            raise ValueError(f"'{twice[0]}' stands twice, and losses are told apart by their type")
+        return losses
+
 
 class Ordering(Settings):
     """How teachers are measured and ordered."""
@@ -258,6 +267,16 @@ class Experiment(Settings):
             raise UserError(name, "is no detector of the experiment", _one_of(self.detectors))
         return self.teachers[name]
 
+    def method(self, name: str) -> Method:
+        """The method called ``name``.
+
+        Raises:
+            UserError: There is none.
+        """
+        if name not in self.methods:
+            raise UserError(name, "is no method of the experiment", _one_of(self.methods))
+        return self.methods[name]
+
     @property
     def detectors(self) -> tuple[str, ...]:
         """Names of all detectors, the student first."""
@@ -273,10 +292,8 @@ class Experiment(Settings):
         Raises:
             UserError: There is no such method.
         """
-        if method not in self.methods:
-            raise UserError(method, "is no method of the experiment", _one_of(self.methods))
         student = self.training.updated(self.student.training)
-        settings = student.updated(self.methods[method].training)
+        settings = student.updated(self.method(method).training)
         return settings if epochs is None else settings.updated(Training(epochs=epochs))
 
 

@@ -12,8 +12,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 from mtpd.detectors.config import coco_dataset, has_masks
-from mtpd.detectors.feature_maps import Level, fpn_levels, pair_levels
 from mtpd.detectors.weights import load_weights
+from mtpd.distillation.losses import build_loss, completed
+from mtpd.distillation.pairing import Anatomy, anatomy_of, pair
 from mtpd.errors import UserError
 from mtpd.files import read_json, write_json
 from mtpd.steps.context import Context
@@ -21,7 +22,7 @@ from mtpd.steps.train import check_classes
 
 
 def check_detector(context: Context, name: str) -> None:
-    """Write ``check.json``: parameters and levels of the detector ``name``.
+    """Write ``check.json``: parameters and anatomy of the detector ``name``.
 
     Everything that its training needs has worked by then: the model, its weights if they are
     given, the schedule, and the way of an image to it.
@@ -30,45 +31,48 @@ def check_detector(context: Context, name: str) -> None:
         UserError: Something of that does not work.
     """
     init_default_scope("mmdet")
-    levels, parameters = _checked(context, name)
+    anatomy, parameters = _checked(context, name)
+    write_json(context.layout.detector(name).check, {"parameters": parameters, **asdict(anatomy)})
+
+
+def check_pair(context: Context, method: str, teacher: str) -> None:
+    """Write how ``teacher`` teaches the student by ``method``: strides of the levels, and losses.
+
+    Raises:
+        UserError: They have no level in common, or a loss cannot work between them.
+    """
+    experiment, layout = context.experiment, context.layout
+    names = experiment.student.name, teacher
+    student, other = (
+        Anatomy.from_json(read_json(layout.detector(name).check, "run the check step first"))
+        for name in names
+    )
+    paired = pair(student, other, names)
+    losses = experiment.method(method).losses
+    for settings in losses:
+        build_loss(settings, paired)
     write_json(
-        context.layout.detector(name).check,
-        {"parameters": parameters, "levels": [asdict(level) for level in levels]},
+        layout.pair(method, teacher),
+        {
+            "strides": paired.strides,
+            "student_levels": paired.student.levels,
+            "teacher_levels": paired.teacher.levels,
+            "losses": [completed(settings, paired).model_dump() for settings in losses],
+        },
     )
 
 
-def check_pair(context: Context, teacher: str) -> None:
-    """Write ``pair.json``: the strides of the levels by which ``teacher`` teaches the student.
-
-    Raises:
-        UserError: They share none.
-    """
-    student = context.experiment.student.name
-    levels = {
-        name: [
-            Level(**level)
-            for level in read_json(context.layout.detector(name).check, "run the check step first")[
-                "levels"
-            ]
-        ]
-        for name in (student, teacher)
-    }
-    paired = pair_levels(levels[student], levels[teacher], (student, teacher))
-    strides = [levels[student][own].stride for own, _ in paired]
-    write_json(context.layout.detector(teacher).pair, {"strides": strides})
-
-
-def _checked(context: Context, name: str) -> tuple[tuple[Level, ...], int]:
-    """Levels and number of parameters of the detector, after all that its training needs worked."""
+def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
+    """Anatomy and number of parameters, after all that the detector's training needs worked."""
     detector = context.experiment.detector(name)
     training = context.experiment.detector_training(name)
     config = context.training_config(name, training, context.layout.detector(name))
-    _check_masks(context, name, config)
+    _check_annotations(context, name, config)
     with _explained(
         f"{name}: {detector.config}", "the detector does not build", "mend its config or options"
     ):
         model = MODELS.build(config.model)
-        levels = fpn_levels(model)
+        anatomy = anatomy_of(model)
     if detector.weights is not None:
         classes = load_weights(model, detector.weights, detector.sha256, detector.trusted)
         check_classes(detector.weights, name, classes, context.dataset.classes)
@@ -86,20 +90,28 @@ def _checked(context: Context, name: str) -> tuple[tuple[Level, ...], int]:
         ):
             pipeline = config[f"{mode}_pipeline"]
             DATASETS.build(coco_dataset(context.dataset, "val", pipeline))[0]
-    return levels, sum(p.numel() for p in model.parameters())
+    return anatomy, sum(p.numel() for p in model.parameters())
 
 
-def _check_masks(context: Context, name: str, config: Config) -> None:
-    """Masks that are predicted must be in the data.
+def _check_annotations(context: Context, name: str, config: Config) -> None:
+    """What the detector learns from must be in the data.
 
     Raises:
-        UserError: They are not.
+        UserError: It is not.
     """
+    detector = context.experiment.detector(name)
+    where = f"{name}: {detector.config}"
     if has_masks(config.model) and not context.dataset.has_masks:
         raise UserError(
-            f"{name}: {context.experiment.detector(name).config}",
+            where,
             "predicts instance masks, and the data set has none for every box",
             "choose a detector of boxes alone, or add the masks",
+        )
+    if detector.weights is None and config.model.get("roi_head", {}).get("semantic_head"):
+        raise UserError(
+            where,
+            "learns from semantic segmentation maps, which no experiment's data has",
+            "give its weights, or train it without: options: {model.roi_head.semantic_head: null}",
         )
 
 

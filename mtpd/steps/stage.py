@@ -28,7 +28,7 @@ def stage_config(context: Context, method: str, chain: Chain, folder: ModelFolde
     stage without teacher the student's config as it is, loading the previous student.
     """
     experiment = context.experiment
-    settings = experiment.methods[method]
+    settings = experiment.method(method)
     training = experiment.stage_training(method, chain.last.epochs)
     config = context.training_config(experiment.student.name, training, folder)
     parent = chain.parent

@@ -153,8 +153,8 @@ def test_images_without_boxes_are_an_ordinary_case() -> None:
 def test_levels_pair_by_stride() -> None:
     # Strides 8 to 64 against 4 to 64: the teacher's finest level has no counterpart.
     model = distiller(retinanet(), mask_rcnn())
-    assert model.strides == [8, 16, 32, 64]
-    assert model.pairs == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert model.pair.strides == (8, 16, 32, 64)
+    assert (model.pair.student.levels, model.pair.teacher.levels) == ((0, 1, 2, 3), (1, 2, 3, 4))
 
 
 def test_no_shared_stride_is_one_line() -> None:

@@ -40,6 +40,13 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("methods.fm.losses", [], "methods.fm.losses", "at least 1"),
     ("methods.fm.losses", [{"type": "magic"}], "methods.fm.losses.0", "magic"),
     ("methods.fm.losses", [{"type": "cwd", "temperature": 0}], "temperature", "greater than 0"),
+    ("methods.fm.losses", [{"type": "fgd", "temperature": 0}], "temperature", "greater than 0"),
+    ("methods.fm.losses", [{"type": "mgd", "mask_ratio": 1}], "mask_ratio", "less than 1"),
+    ("methods.fm.losses", [{"type": "mgd", "mask_ratio": -0.1}], "mask_ratio", "equal to 0"),
+    ("methods.fm.losses", [{"type": "pgd", "positions": 0}], "positions", "greater than 0"),
+    ("methods.fm.losses", [{"type": "pgd", "xi_regression": 2}], "xi_regression", "equal to 1"),
+    ("methods.fm.losses", [{"type": "fgd", "lambda": 1}], "losses.0.lambda", "unknown key"),
+    ("methods.fm.losses", [{"type": "cwd"}, {"type": "cwd"}], "methods.fm.losses", "twice"),
 ]
 
 

@@ -69,11 +69,14 @@ def test_says_which_levels_each_pair_uses(context: Callable[..., Context]) -> No
     checked = context()
     for name in ("student", "b"):
         check_detector(checked, name)
-    check_pair(checked, "b")
+    check_pair(checked, "fm", "b")
     found = read_json(checked.layout.detector("b").check)
     assert [level["channels"] for level in found["levels"]] == [48] * 4
     assert found["parameters"] > 500_000
-    assert read_json(checked.layout.detector("b").pair) == {"strides": [8, 16, 32, 64]}
+    paired = read_json(checked.layout.pair("fm", "b"))
+    assert paired["strides"] == [8, 16, 32, 64]
+    # The published weight for a one-stage student, which the YAML leaves out.
+    assert paired["losses"] == [{"type": "feature_matching", "weight": 0.5}]
 
 
 def test_teacher_with_other_classes(context: Callable[..., Context], tmp_path: Path) -> None:
@@ -99,8 +102,32 @@ def test_levels_that_share_no_stride(context: Callable[..., Context]) -> None:
     for name in ("student", "a"):
         check_detector(checked, name)
     with pytest.raises(UserError, match="student and a: their FPN levels share no stride"):
-        check_pair(checked, "a")
-    assert not checked.layout.detector("a").pair.exists()
+        check_pair(checked, "fm", "a")
+    assert not checked.layout.pair("fm", "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ("pkd", r"student and b: pkd needs FPN levels of like channels \(are 32, .* and 48, "),
+        ("pgd", r"student: RetinaHead: pgd cannot read this head \(it is none of FCOSHead, "),
+    ],
+)
+def test_losses_that_cannot_work_between_the_two(
+    context: Callable[..., Context], loss: str, words: str
+) -> None:
+    checked = context(("methods.fm.losses", [{"type": loss}]))
+    for name in ("student", "b"):
+        check_detector(checked, name)
+    with pytest.raises(UserError, match=words) as caught:
+        check_pair(checked, "fm", "b")
+    assert "\n" not in str(caught.value)
+    assert not checked.layout.pair("fm", "b").exists()
+
+
+def test_semantic_maps_that_no_data_has(context: Callable[..., Context]) -> None:
+    checked = context(("teachers.a.config", "mmdet::htc/htc_r50_fpn_1x_coco.py"))
+    refused(checked, "semantic segmentation maps, which no experiment's data has", "a")
 
 
 def test_options_that_do_not_build(context: Callable[..., Context]) -> None:

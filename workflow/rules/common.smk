@@ -103,9 +103,11 @@ def teacher_of(wildcards):
 
 
 def pair_of(wildcards):
-    """The check that the stage's teacher and the student have levels in common."""
+    """The check that the method's losses work between the stage's teacher and the student."""
     teacher = Chain.parse(wildcards.chain).last.teacher
-    return [] if teacher is None else layout_of(wildcards).detector(teacher).pair
+    return (
+        [] if teacher is None else layout_of(wildcards).pair(wildcards.method, teacher)
+    )
 
 
 def models_of(name):
@@ -129,9 +131,9 @@ def evaluated_models_of(name):
 
 
 def pairs_of(name):
-    """Checks that every teacher and the student fit, known before any order is."""
+    """Checks of every method with every teacher, known before any order is."""
     layout = Layout(RESULTS, name)
-    return [layout.detector(teacher).pair for teacher in EXPERIMENTS[name].teachers]
+    return [layout.pair(*pair) for pair in jobs.pairs(EXPERIMENTS[name])]
 
 
 def products_of(name):

@@ -27,31 +27,6 @@ rule check:
         " --results {params.results:q} --threads {threads} > {log:q} 2>&1"
 
 
-rule check_pair:
-    input:
-        student=lambda wildcards: layout_of(wildcards)
-        .detector(experiment_of(wildcards).student.name)
-        .check,
-        teacher=PATHS.detector("{detector}").check,
-    output:
-        PATHS.detector("{detector}").pair,
-    log:
-        PATHS.detector("{detector}").log("pair"),
-    priority: 1
-    conda:
-        "../envs/mtpd.yaml"
-    threads: asks("small", "threads")
-    resources:
-        mem_mb=asks("small", "mem_mb"),
-        runtime=asks("small", "runtime"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
-    shell:
-        "mtpd check-pair {params.experiment:q} --teacher {wildcards.detector:q}"
-        " --results {params.results:q} --threads {threads} > {log:q} 2>&1"
-
-
 rule train:
     input:
         dataset=PATHS.dataset,

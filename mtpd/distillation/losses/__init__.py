@@ -1,33 +1,55 @@
 """Distillation losses: one module each; their settings are in ``mtpd.experiment.losses``.
 
-A loss is a module that is built from its settings and the channels of the paired levels, and is
-called with the student's and the teacher's maps, finest level first, each (N, C, H, W) in float32.
-It gives one scalar, already multiplied with its weight.
+A further loss is one class of settings, one module here, and one line in :data:`LOSSES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
-from torch import nn
 
+from mtpd.distillation.losses.base import DistillationLoss
 from mtpd.distillation.losses.channel_wise import ChannelWiseLoss
 from mtpd.distillation.losses.feature_matching import FeatureMatchingLoss
-from mtpd.experiment.losses import ChannelWise, FeatureMatching, Loss, LossSettings
+from mtpd.distillation.losses.focal_global import FocalGlobalLoss
+from mtpd.distillation.losses.masked_generation import MaskedGenerationLoss
+from mtpd.distillation.losses.pearson_correlation import PearsonCorrelationLoss
+from mtpd.distillation.losses.prediction_guided import PredictionGuidedLoss
+from mtpd.distillation.pairing import Pair
+from mtpd.experiment.losses import (
+    ChannelWise,
+    FeatureMatching,
+    FocalGlobal,
+    Loss,
+    LossSettings,
+    MaskedGeneration,
+    PearsonCorrelation,
+    PredictionGuided,
+)
 
 LOSSES: dict[type[LossSettings], Any] = {
     FeatureMatching: FeatureMatchingLoss,
     ChannelWise: ChannelWiseLoss,
+    PearsonCorrelation: PearsonCorrelationLoss,
+    MaskedGeneration: MaskedGenerationLoss,
+    FocalGlobal: FocalGlobalLoss,
+    PredictionGuided: PredictionGuidedLoss,
 }
 
 
-def build_loss(
-    settings: dict[str, Any] | LossSettings,
-    student_channels: Sequence[int],
-    teacher_channels: Sequence[int],
-) -> nn.Module:
-    """The loss that ``settings`` (its ``type`` and arguments) describe."""
+def completed(settings: dict[str, Any] | LossSettings, pair: Pair) -> Any:
+    """Checked settings with what is published for the pair's student where they say nothing."""
     checked = TypeAdapter(Loss).validate_python(settings)
-    return LOSSES[type(checked)](checked, student_channels, teacher_channels)
+    return checked.completed(pair.student.anatomy.kind, pair.student.anatomy.head)
+
+
+def build_loss(settings: dict[str, Any] | LossSettings, pair: Pair) -> DistillationLoss:
+    """The loss that ``settings`` (its ``type`` and arguments) describe.
+
+    Raises:
+        UserError: The loss cannot work between the two detectors.
+    """
+    full = completed(settings, pair)
+    loss: DistillationLoss = LOSSES[type(full)](full, pair.student, pair.teacher)
+    return loss

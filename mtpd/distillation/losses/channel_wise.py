@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtpd.distillation.adapter import LevelAdapter
+from mtpd.distillation.features import Features, GroundTruth
+from mtpd.distillation.losses.base import DistillationLoss
+from mtpd.distillation.pairing import Side
 from mtpd.experiment.losses import ChannelWise
 
 
-class ChannelWiseLoss(nn.Module):
+class ChannelWiseLoss(DistillationLoss):
     """KL divergence of every channel's distribution over positions, student from teacher.
 
     Each channel of each map becomes softmax(map / τ) over its H·W positions. The loss of a level is
     weight · τ² · Σ KL(teacher ‖ student) / (N·C); levels are summed.
     """
 
-    def __init__(
-        self,
-        settings: ChannelWise,
-        student_channels: Sequence[int],
-        teacher_channels: Sequence[int],
-    ) -> None:
+    def __init__(self, settings: ChannelWise, student: Side, teacher: Side) -> None:
         super().__init__()
         self.weight = settings.weight
         self.temperature = settings.temperature
-        self.adapter = LevelAdapter(student_channels, teacher_channels)
+        self.adapter = LevelAdapter(student.channels, teacher.channels)
 
-    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+    def forward(self, student: Features, teacher: Features, truth: GroundTruth) -> Tensor:  # noqa: ARG002
         """Scalar loss of maps (N, C, H, W)."""
-        adapted = self.adapter(student, teacher)
-        terms = [self._divergence(s, t) for s, t in zip(adapted, teacher, strict=True)]
+        adapted = self.adapter(student.fpn, teacher.fpn)
+        terms = [self._divergence(s, t) for s, t in zip(adapted, teacher.fpn, strict=True)]
         return self.weight * sum(terms[1:], terms[0])
 
     def _divergence(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtpd.distillation.adapter import LevelAdapter
+from mtpd.distillation.features import Features, GroundTruth
+from mtpd.distillation.losses.base import DistillationLoss, given
+from mtpd.distillation.pairing import Side
 from mtpd.experiment.losses import FeatureMatching
 
 
-class FeatureMatchingLoss(nn.Module):
+class FeatureMatchingLoss(DistillationLoss):
     """Weight · mean squared difference of teacher and adapted student, summed over levels."""
 
-    def __init__(
-        self,
-        settings: FeatureMatching,
-        student_channels: Sequence[int],
-        teacher_channels: Sequence[int],
-    ) -> None:
+    def __init__(self, settings: FeatureMatching, student: Side, teacher: Side) -> None:
         super().__init__()
-        self.weight = settings.weight
-        self.adapter = LevelAdapter(student_channels, teacher_channels)
+        self.weight = given(settings.weight)
+        self.adapter = LevelAdapter(student.channels, teacher.channels)
 
-    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+    def forward(self, student: Features, teacher: Features, truth: GroundTruth) -> Tensor:  # noqa: ARG002
         """Scalar loss of maps (N, C, H, W)."""
-        adapted = self.adapter(student, teacher)
-        terms = [F.mse_loss(s, t) for s, t in zip(adapted, teacher, strict=True)]
+        adapted = self.adapter(student.fpn, teacher.fpn)
+        terms = [F.mse_loss(s, t) for s, t in zip(adapted, teacher.fpn, strict=True)]
         return self.weight * sum(terms[1:], terms[0])

@@ -1,0 +1,79 @@
+"""What losses see of a step: two detectors' features, and the ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A dense head's predictions at the P positions of its paired levels, finest level first.
+
+    Attributes:
+        scores: (N, P, classes), each in [0, 1].
+        boxes: (N, P, 4) as x1, y1, x2, y2 in pixels of the input.
+        points: (P, 2) as x, y in pixels of the input.
+    """
+
+    scores: Tensor
+    boxes: Tensor
+    points: Tensor
+
+
+@dataclass(frozen=True)
+class Features:
+    """One detector's features at the paired levels, finest first, each map (N, C, H, W).
+
+    Attributes:
+        fpn: The neck's maps.
+        classification: The head's classification tower after its first convolution; empty unless
+            a loss asks for it, as the two below.
+        regression: The regression tower likewise.
+        predictions: The teacher's predictions.
+    """
+
+    fpn: Sequence[Tensor]
+    classification: Sequence[Tensor] = ()
+    regression: Sequence[Tensor] = ()
+    predictions: Predictions | None = None
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """The annotated boxes of a batch, padded to as many as its fullest image has.
+
+    Attributes:
+        boxes: (N, G, 4) as x1, y1, x2, y2 in pixels of the input.
+        labels: (N, G) class indices.
+        valid: (N, G) bool, False where there is only padding.
+        size: Height and width of the input in pixels.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    valid: Tensor
+    size: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls, boxes: Sequence[Tensor], labels: Sequence[Tensor], size: tuple[int, int]
+    ) -> GroundTruth:
+        """From each image's boxes (G_i, 4) and labels (G_i)."""
+        counts = torch.tensor([len(own) for own in boxes], device=boxes[0].device)
+        padded = pad_sequence(list(boxes), batch_first=True)
+        valid = torch.arange(padded.shape[1], device=padded.device) < counts[:, None]
+        return cls(padded, pad_sequence(list(labels), batch_first=True), valid, size)
+
+    @classmethod
+    def from_samples(cls, samples: Sequence[Any], size: tuple[int, int]) -> GroundTruth:
+        """From MMDetection's data samples; ignored regions are no ground truth."""
+        instances = [sample.gt_instances for sample in samples]
+        return cls.of(
+            [own.bboxes.float() for own in instances], [own.labels for own in instances], size
+        )

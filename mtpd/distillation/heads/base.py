@@ -1,0 +1,84 @@
+"""The common interface to dense heads: their towers, and their predictions at every position."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtpd.distillation.features import Predictions
+
+
+class DenseHeadAdapter(ABC):
+    """Reads a dense head of MMDetection that has one prior at every position.
+
+    A head family's adapter says how its raw boxes are decoded; everything else is alike.
+
+    Args:
+        head: The detector's ``bbox_head``.
+    """
+
+    def __init__(self, head: Any) -> None:
+        self.head = head
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why this head, though of a known class, cannot be read; None if it can."""
+        if not len(self.head.cls_convs) or not len(self.head.reg_convs):
+            return "its towers have no convolution"
+        priors = max(self.head.prior_generator.num_base_priors)
+        return None if priors == 1 else f"it has {priors} priors at a position instead of one"
+
+    @property
+    def tower_channels(self) -> int:
+        """Channels of the towers after their first convolution."""
+        return int(self.head.feat_channels)
+
+    @property
+    def first_convolutions(self) -> tuple[nn.Module, nn.Module]:
+        """First convolution, with its norm and activation, of classification and regression."""
+        return self.head.cls_convs[0], self.head.reg_convs[0]
+
+    def predictions(
+        self, outputs: tuple[Sequence[Tensor], ...], levels: Sequence[int]
+    ) -> Predictions:
+        """Scores and decoded boxes of the given levels.
+
+        Args:
+            outputs: What the head's ``forward`` gave in eval mode.
+            levels: Indices of the wanted levels.
+        """
+        grids = [tuple(scores.shape[-2:]) for scores in outputs[0]]
+        device = outputs[0][0].device
+        priors = self.head.prior_generator.grid_priors(grids, device=device)
+        scores, boxes, points = [], [], []
+        for level in levels:
+            scores.append(_by_position(outputs[0][level]).sigmoid())
+            raw = _by_position(outputs[1][level])
+            own = priors[level].expand(len(raw), -1, -1)
+            boxes.append(self.decode(own, raw, level))
+            points.append(_centres(priors[level]))
+        return Predictions(torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(points))
+
+    @abstractmethod
+    def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:
+        """Boxes (N, H·W, 4) in pixels from the head's raw ones.
+
+        Args:
+            priors: Points (N, H·W, 2) or anchors (N, H·W, 4).
+            raw: (N, H·W, D), D as the head has it.
+            level: Index of the level.
+        """
+
+
+def _by_position(level: Tensor) -> Tensor:
+    """(N, D, H, W) as (N, H·W, D) in float32, which decoding needs under mixed precision."""
+    return level.flatten(2).transpose(1, 2).float()
+
+
+def _centres(priors: Tensor) -> Tensor:
+    """Points (P, 2) of point priors as they are, and of anchors (P, 4) their centres."""
+    return priors if priors.shape[-1] == 2 else (priors[:, :2] + priors[:, 2:]) / 2

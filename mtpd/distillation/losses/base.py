@@ -1,0 +1,35 @@
+"""What every distillation loss is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, TypeVar
+
+from torch import Tensor, nn
+
+from mtpd.distillation.features import Features, GroundTruth
+
+Value = TypeVar("Value")
+
+
+class DistillationLoss(nn.Module, ABC):
+    """A loss between student and teacher at the paired levels.
+
+    Built from its settings, completed by what is published, and the two sides of the pair; holds
+    whatever is trained beside the student, and nothing of it outlives the stage.
+
+    Attributes:
+        needs_heads: Whether it looks at the heads' towers and the teacher's predictions.
+    """
+
+    needs_heads: ClassVar[bool] = False
+
+    @abstractmethod
+    def forward(self, student: Features, teacher: Features, truth: GroundTruth) -> Tensor:
+        """Scalar, already multiplied with its weights; maps (N, C, H, W)."""
+
+
+def given(value: Value | None) -> Value:
+    """A setting that may be left out in the YAML, and has been completed before a loss is built."""
+    assert value is not None, "the settings are not completed"
+    return value

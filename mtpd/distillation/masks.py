@@ -1,0 +1,67 @@
+"""Foreground and background of feature maps, from the annotated boxes; batched, without loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mtpd.distillation.features import GroundTruth
+
+
+def box_masks(truth: GroundTruth, grid: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Foreground and background masks of FGD.
+
+    A box, scaled to the grid, covers the cells floor(x1) … ceil(x2) × floor(y1) … ceil(y2), both
+    ends included, each with 1/(rows · columns), so that boxes of any size weigh alike; where boxes
+    overlap the larger value stands. The background is 1 outside every box, divided by its count.
+
+    Args:
+        truth: Boxes of N images.
+        grid: Height and width of the map.
+
+    Returns:
+        Foreground and background, each (N, H, W) in the boxes' type.
+    """
+    (height, width), (input_height, input_width) = grid, truth.size
+    ratios = truth.boxes.new_tensor(
+        [width / input_width, height / input_height, width / input_width, height / input_height]
+    )
+    scaled = truth.boxes * ratios
+    first, last = scaled[..., :2].floor(), scaled[..., 2:].ceil()  # (N, G, 2) as x, y
+    columns = _within(width, first[..., 0], last[..., 0])
+    rows = _within(height, first[..., 1], last[..., 1])
+    # A box turned inside out covers no cell; its count of cells must not be zero for that.
+    share = truth.valid / (last - first + 1).clamp(min=1).prod(-1)
+    values = (rows * share[..., None])[..., :, None] * columns[..., None, :]  # (N, G, H, W)
+    empty = truth.boxes.new_zeros(len(values), 1, height, width)
+    foreground = torch.cat([empty, values], 1).amax(1)
+    background = (foreground == 0).to(foreground)
+    return foreground, background / background.sum((1, 2), keepdim=True).clamp(min=1)
+
+
+def outside_boxes(truth: GroundTruth, points: Tensor) -> Tensor:
+    """1 for the points (P, 2) that lie in no box of their image, else 0: (N, P)."""
+    return (~inside(truth, points).any(1)).to(truth.boxes)
+
+
+def inside(truth: GroundTruth, points: Tensor) -> Tensor:
+    """Whether points lie strictly inside boxes.
+
+    Args:
+        truth: Boxes of N images, G each.
+        points: (P, 2), the same for all boxes, or (N, G, P, 2).
+
+    Returns:
+        (N, G, P) bool; padding contains nothing.
+    """
+    boxes = truth.boxes[:, :, None]
+    within = ((points > boxes[..., :2]) & (points < boxes[..., 2:])).all(-1)
+    return within & truth.valid[..., None]
+
+
+def _within(length: int, first: Tensor, last: Tensor) -> Tensor:
+    """Whether each of ``length`` cells lies from ``first`` to ``last``, (N, G) each."""
+    cells = torch.arange(length, device=first.device)
+    return (cells >= first[..., None]) & (cells <= last[..., None])

@@ -1,0 +1,107 @@
+"""What two detectors have in common: the levels by which one can teach the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from mtpd.detectors.feature_maps import Level, fpn_levels, pair_levels
+from mtpd.distillation.heads import ADAPTERS, adapter_of
+from mtpd.experiment.losses import ONE_STAGE, TWO_STAGE
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What losses need to know of a detector.
+
+    Attributes:
+        levels: Outputs of the neck, finest first.
+        kind: ``one-stage`` or ``two-stage``.
+        head: Class of its head, for example ``FCOSHead``.
+        tower_channels: Channels after the first convolution of the head's towers; 0 where these
+            cannot be read.
+        obstacle: Why they cannot; None where they can.
+    """
+
+    levels: tuple[Level, ...]
+    kind: str
+    head: str
+    tower_channels: int
+    obstacle: str | None
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Anatomy:
+        """From what :func:`dataclasses.asdict` made of one; other keys are passed over."""
+        levels = tuple(Level(**level) for level in raw["levels"])
+        rest = {key: raw[key] for key in ("kind", "head", "tower_channels", "obstacle")}
+        return cls(levels=levels, **rest)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One detector of a pair.
+
+    Attributes:
+        name: As messages call it.
+        anatomy: Of the detector.
+        levels: Indices of the paired levels among the neck's outputs.
+    """
+
+    name: str
+    anatomy: Anatomy
+    levels: tuple[int, ...]
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """FPN channels of the paired levels."""
+        return tuple(self.anatomy.levels[level].channels for level in self.levels)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Student and teacher with the strides of their paired levels, finest first."""
+
+    student: Side
+    teacher: Side
+    strides: tuple[int, ...]
+
+
+def anatomy_of(detector: nn.Module) -> Anatomy:
+    """Anatomy of ``detector``, its levels found by one small forward pass.
+
+    Raises:
+        UserError: It has no neck.
+    """
+    adapter = adapter_of(detector)
+    obstacle = adapter.obstacle if adapter else f"it is none of {', '.join(ADAPTERS)}"
+    two_stage = hasattr(detector, "roi_head")
+    head = getattr(detector, "roi_head" if two_stage else "bbox_head", None)
+    return Anatomy(
+        levels=fpn_levels(detector),
+        kind=TWO_STAGE if two_stage else ONE_STAGE,
+        head=type(head).__name__,
+        tower_channels=adapter.tower_channels if adapter and not obstacle else 0,
+        obstacle=obstacle,
+    )
+
+
+def pair(student: Anatomy, teacher: Anatomy, names: tuple[str, str]) -> Pair:
+    """Pair the levels of equal stride.
+
+    Args:
+        student: The student's anatomy.
+        teacher: The teacher's.
+        names: Their names, for messages.
+
+    Raises:
+        UserError: No stride is common to both.
+    """
+    pairs = pair_levels(student.levels, teacher.levels, names)
+    return Pair(
+        Side(names[0], student, tuple(own for own, _ in pairs)),
+        Side(names[1], teacher, tuple(other for _, other in pairs)),
+        tuple(student.levels[own].stride for own, _ in pairs),
+    )

@@ -1,0 +1,83 @@
+"""Where a teacher predicts well: the quality of positions for boxes, and Gaussians around the best.
+
+Batched over images and boxes; Yang et al., Prediction-Guided Distillation, ECCV 2022.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mtpd.distillation.features import GroundTruth, Predictions
+from mtpd.distillation.masks import inside
+
+NOISE_VARIANCE = 0.05**2 / 3
+"""Of noise of ±0.05 pixel, which keeps the covariance of positions in a row invertible.
+
+The paper draws the noise; adding its variance instead gives what the noise gives on average, and
+the same weights for the same input.
+"""
+
+
+def overlap(predictions: Predictions, truth: GroundTruth) -> Tensor:
+    """IoU (N, G, P) of every annotated box with every predicted one; 0 where both have no area."""
+    one, other = truth.boxes[:, :, None], predictions.boxes[:, None]
+    corners = (
+        torch.maximum(one[..., :2], other[..., :2]),
+        torch.minimum(one[..., 2:], other[..., 2:]),
+    )
+    common = (corners[1] - corners[0]).clamp(min=0).prod(-1)
+    union = _area(one) + _area(other) - common
+    return torch.where(union > 0, common / union.clamp(min=torch.finfo(union.dtype).tiny), 0.0)
+
+
+def scores_of_boxes(predictions: Predictions, truth: GroundTruth) -> Tensor:
+    """Score (N, G, P) of each annotated box's class at every position."""
+    labels = truth.labels[:, None].expand(-1, predictions.scores.shape[1], -1)
+    return predictions.scores.gather(2, labels).transpose(1, 2)
+
+
+def gaussian_weights(quality: Tensor, points: Tensor, truth: GroundTruth, positions: int) -> Tensor:
+    """How much every position counts.
+
+    Each box takes its best positions, fits a Gaussian to their coordinates by maximum likelihood,
+    and weights each of them by exp(−d²/2), d its Mahalanobis distance; those outside the box are
+    dropped. Where boxes share a position the larger weight stands.
+
+    Args:
+        quality: (N, G, P). Positions of quality 0 are nobody's best: among them nothing decides.
+        points: (P, 2) in pixels.
+        truth: The boxes.
+        positions: K, how many positions a box takes at most.
+
+    Returns:
+        (N, P) in [0, 1].
+    """
+    quality = quality * truth.valid[..., None]
+    best, chosen = quality.topk(min(positions, quality.shape[-1]), dim=-1)  # (N, G, K)
+    taken = best > 0
+    coordinates = points[chosen]  # (N, G, K, 2)
+    weights = _gaussian(coordinates, taken) * (taken & inside(truth, coordinates))
+    everywhere = quality.new_zeros(len(quality), quality.shape[-1])
+    return everywhere.scatter_reduce(1, chosen.flatten(1), weights.flatten(1), "amax")
+
+
+def _gaussian(coordinates: Tensor, taken: Tensor) -> Tensor:
+    """exp(−d²/2) of coordinates (…, K, 2) under the Gaussian fitted to the ``taken`` of them."""
+    # In double precision: positions along a diagonal leave a determinant near zero.
+    wide, mask = coordinates.double(), taken.double()[..., None]
+    count = mask.sum(-2, keepdim=True).clamp(min=1)
+    centred = wide - (wide * mask).sum(-2, keepdim=True) / count
+    covariance = (centred * mask).transpose(-1, -2) @ centred / count
+    covariance = covariance + NOISE_VARIANCE * torch.eye(2).to(covariance)
+    # The inverse of a symmetric 2×2 matrix, written out.
+    xx, yy, xy = covariance[..., 0, 0], covariance[..., 1, 1], covariance[..., 0, 1]
+    dx, dy = centred.unbind(-1)
+    distance = (yy[..., None] * dx**2 - 2 * xy[..., None] * dx * dy + xx[..., None] * dy**2) / (
+        xx * yy - xy**2
+    )[..., None]
+    return torch.exp(-distance / 2).to(coordinates)
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
