@@ -53,6 +53,31 @@ def mask_rcnn(family: str = "mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py") -> ConfigD
     return config.model
 
 
+SHIPPED_DENSE = {
+    "FCOSHead": "fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py",
+    "AutoAssignHead": "autoassign/autoassign_r50-caffe_fpn_1x_coco.py",
+    "ATSSHead": "atss/atss_r50_fpn_1x_coco.py",
+    "GFLHead": "gfl/gfl_r50_fpn_1x_coco.py",
+    "DDODHead": "ddod/ddod_r50_fpn_1x_coco.py",
+}
+"""A config of MMDetection's for every dense head that prediction-guided distillation reads."""
+
+
+def shipped(config: str, **options: Any) -> ConfigDict:
+    """Model config of a detector as MMDetection ships it, with a ResNet-18 and ``options``."""
+    from mtpd.detectors.sources import config_file
+
+    loaded = Config.fromfile(config_file(f"mmdet::{config}"))
+    small = {
+        "model.backbone.depth": 18,
+        "model.backbone.init_cfg": None,
+        "model.backbone.style": "pytorch",
+        "model.neck.in_channels": [64, 128, 256, 512],
+    }
+    loaded.merge_from_dict({**small, **options})
+    return loaded.model
+
+
 def batch(images: int = 2, size: int = 64, seed: int = 0, boxes: int = 3) -> dict[str, Any]:
     """Raw batch as a data loader gives it: uint8 images (3, H, W) and samples with masks."""
     generator = torch.Generator().manual_seed(seed)

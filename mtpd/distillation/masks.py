@@ -56,9 +56,9 @@ def inside(truth: GroundTruth, points: Tensor) -> Tensor:
     Returns:
         (N, G, P) bool; padding contains nothing.
     """
-    boxes = truth.boxes[:, :, None]
-    within = ((points > boxes[..., :2]) & (points < boxes[..., 2:])).all(-1)
-    return within & truth.valid[..., None]
+    x1, y1, x2, y2 = truth.boxes[:, :, None].unbind(-1)
+    x, y = points.unbind(-1)
+    return (x > x1) & (x < x2) & (y > y1) & (y < y2) & truth.valid[..., None]
 
 
 def _within(length: int, first: Tensor, last: Tensor) -> Tensor:

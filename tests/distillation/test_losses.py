@@ -1,23 +1,65 @@
-"""Losses against their formulas, written naively, in float64."""
+"""Losses against their formulas, written naively, in float64; and what holds for all of them."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from loss_inputs import (
+    BOXES,
+    GRIDS,
+    LABELS,
+    SIZE,
+    STUDENT,
+    TEACHER,
+    loss_of,
+    one_image,
+    pair_of,
+    student_features,
+    teacher_features,
+    tensors,
+    truth,
+)
+from naive import (
+    naive_context,
+    naive_fgd,
+    naive_mgd,
+    naive_pgd_background,
+    naive_pgd_classification,
+    naive_pgd_regression,
+    naive_pgd_weights,
+    naive_pkd,
+)
+from pydantic import TypeAdapter
+from torch import Tensor, nn
 
-from mtpd.distillation.losses import build_loss
+from mtpd.distillation.features import Features, GroundTruth, Predictions
+from mtpd.distillation.losses import LOSSES, build_loss, completed
+from mtpd.distillation.quality import NOISE_VARIANCE
+from mtpd.errors import UserError
+from mtpd.experiment.losses import ONE_STAGE, TWO_STAGE, Loss
 
-SHAPES = [(2, 5, 6, 4), (2, 5, 3, 2)]
+KINDS = ("feature_matching", "cwd", "pkd", "mgd", "fgd", "pgd")
+TRUTH = list(zip(BOXES, LABELS, strict=True))
 
 
-def maps(seed: int, channels: int = 5) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
+def channels_of(kind: str) -> tuple[int, int]:
+    """Channels of both sides; only PKD cannot do with unlike ones."""
+    return (TEACHER, TEACHER) if kind == "pkd" else (STUDENT, TEACHER)
+
+
+def test_every_loss_is_tried() -> None:
+    assert len(KINDS) == len(LOSSES)
+
+
+def adapted(student: list[Tensor], convolutions: Any) -> list[Tensor]:
+    """Student maps after the adapter's 1×1 convolutions, written as sums over channels."""
     return [
-        torch.randn(n, channels, h, w, generator=generator, dtype=torch.float64)
-        for n, _, h, w in SHAPES
+        torch.einsum("oc,nchw->nohw", convolution.weight[:, :, 0, 0], level)
+        + convolution.bias[:, None, None]
+        for level, convolution in zip(student, convolutions, strict=True)
     ]
 
 
@@ -47,45 +89,290 @@ def naive_cwd(student: list[Tensor], teacher: list[Tensor], weight: float, tau: 
     return weight * total
 
 
-def test_feature_matching_equals_the_formula() -> None:
-    student, teacher = maps(0), maps(1)
-    loss = build_loss({"type": "feature_matching", "weight": 0.8}, [5, 5], [5, 5])
-    expected = naive_feature_matching(student, teacher, 0.8)
-    assert float(loss(student, teacher)) == pytest.approx(expected, rel=1e-12)
+class TestFormulas:
+    """Unlike channels, two levels, overlapping boxes, an image without boxes, one of no area."""
+
+    def test_feature_matching(self) -> None:
+        student, teacher = student_features(), teacher_features()
+        loss = loss_of({"type": "feature_matching", "weight": 0.8})
+        own = adapted(student.fpn, loss.adapter.levels)
+        expected = naive_feature_matching(own, teacher.fpn, 0.8)
+        assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-12)
+
+    @pytest.mark.parametrize("tau", [0.5, 1.0, 4.0])
+    def test_cwd(self, tau: float) -> None:
+        student, teacher = student_features(), teacher_features()
+        loss = loss_of({"type": "cwd", "weight": 10, "temperature": tau})
+        own = adapted(student.fpn, loss.adapter.levels)
+        expected = naive_cwd(own, teacher.fpn, 10, tau)
+        assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-10)
+
+    def test_pkd(self) -> None:
+        student, teacher = student_features(channels=TEACHER), teacher_features()
+        loss = loss_of({"type": "pkd", "weight": 6}, (TEACHER, TEACHER))
+        expected = naive_pkd(student.fpn, teacher.fpn, 6)
+        assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-10)
+
+    def test_pkd_is_blind_to_scale_and_offset(self) -> None:
+        teacher = teacher_features()
+        loss = loss_of({"type": "pkd"}, (TEACHER, TEACHER))
+        moved = Features([3 * level + 2 for level in teacher.fpn])
+        assert float(loss(moved, teacher, truth())) == pytest.approx(0, abs=1e-9)
+
+    @pytest.mark.parametrize("ratio", [0.0, 0.45, 0.9])
+    def test_mgd(self, ratio: float) -> None:
+        student, teacher = student_features(), teacher_features()
+        loss = loss_of({"type": "mgd", "weight": 0.02, "mask_ratio": ratio})
+        torch.manual_seed(1)
+        kept = [torch.rand(len(BOXES), *grid, dtype=torch.float64) >= ratio for grid in GRIDS]
+        layers = [((g[0].weight, g[0].bias), (g[2].weight, g[2].bias)) for g in loss.generators]
+        own = adapted(student.fpn, loss.adapter.levels)
+        expected = naive_mgd(own, teacher.fpn, 0.02, kept, layers)
+        torch.manual_seed(1)
+        assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-10)
+
+    def test_mgd_masks_the_share_that_it_says(self) -> None:
+        loss = loss_of({"type": "mgd", "mask_ratio": 0.65})
+        torch.manual_seed(0)
+        kept = loss._kept(torch.zeros(4, 7, 100, 100))
+        assert kept.shape == (4, 1, 100, 100)
+        assert float(kept.double().mean()) == pytest.approx(0.35, abs=0.01)
+
+    def test_fgd(self) -> None:
+        student, teacher = student_features(), teacher_features()
+        weights = {"alpha": 0.3, "beta": 0.2, "gamma": 0.05, "lambda_global": 0.01}
+        loss = loss_of({"type": "fgd", "temperature": 0.7, **weights})
+        contexts = [
+            (_naive_context(own), _naive_context(other))
+            for own, other in zip(loss.student_context, loss.teacher_context, strict=True)
+        ]
+        own = adapted(student.fpn, loss.adapter.levels)
+        expected = naive_fgd(own, teacher.fpn, TRUTH, SIZE, 0.3, 0.2, 0.05, 0.01, 0.7, contexts)
+        assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-10)
+
+    @pytest.mark.parametrize("positions", [1, 4, 9, 1000])
+    def test_pgd(self, positions: int) -> None:
+        student, teacher = student_features(), teacher_features()
+        loss = loss_of(
+            {
+                "type": "pgd",
+                "alpha": 0.3,
+                "beta": 0.2,
+                "gamma": 0.7,
+                "delta": 0.05,
+                "temperature": 0.6,
+                "xi_classification": 0.7,
+                "xi_regression": 0.4,
+                "positions": positions,
+            }
+        )
+        classification, regression, background = _naive_maps(teacher, (0.7, 0.4), positions)
+        own = adapted(student.classification, loss.classification_adapter.levels)
+        expected = naive_pgd_classification(
+            own, teacher.classification, classification, background, 0.3, 0.2, 0.05, 0.6
+        )
+        own = adapted(student.regression, loss.regression_adapter.levels)
+        expected += naive_pgd_regression(own, teacher.regression, regression, 0.7, 0.05, 0.6)
+        assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("tau", [0.5, 1.0, 4.0])
-def test_cwd_equals_the_formula(tau: float) -> None:
-    student, teacher = maps(0), maps(1)
-    loss = build_loss({"type": "cwd", "weight": 10, "temperature": tau}, [5, 5], [5, 5])
-    expected = naive_cwd(student, teacher, 10, tau)
-    assert float(loss(student, teacher)) == pytest.approx(expected, rel=1e-10)
+def _naive_context(module: Any) -> Any:
+    mask, (first, norm, _, last) = module.attention, module.transform
+    arguments = (
+        mask.weight.flatten(), 0.0, first.weight[:, :, 0, 0], first.bias,
+        norm.weight.flatten(), norm.bias.flatten(), last.weight[:, :, 0, 0], last.bias,
+    )  # fmt: skip
+    return lambda feature: naive_context(feature, *arguments)
 
 
-@pytest.mark.parametrize("kind", ["feature_matching", "cwd"])
+def _naive_maps(teacher: Features, xis: tuple[float, float], positions: int) -> list[list[Tensor]]:
+    """Weights of both branches and the background, each (N, H, W) by level."""
+    found = teacher.predictions
+    assert found is not None
+    rows: list[list[Tensor]] = [[], [], []]
+    for image, own in enumerate(TRUTH):
+        scores, boxes = found.scores[image], found.boxes[image]
+        for row, xi in zip(rows, xis, strict=False):
+            row.append(
+                naive_pgd_weights(scores, boxes, found.points, own, xi, positions, NOISE_VARIANCE)
+            )
+        rows[2].append(naive_pgd_background(found.points, own))
+    counts = [height * width for height, width in GRIDS]
+    return [
+        [
+            level.view(-1, *grid)
+            for level, grid in zip(torch.stack(row).split(counts, 1), GRIDS, strict=True)
+        ]
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "mgd"])
+def test_equal_maps_cost_nothing(kind: str) -> None:
+    """Nor do they with fresh adapters; MGD alone has to generate what it compares."""
+    teacher = teacher_features()
+    loss = build_loss({"type": kind}, pair_of(TEACHER, TEACHER)).double()
+    assert float(loss(teacher, teacher, truth())) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 class TestEveryLoss:
-    def test_is_zero_for_equal_maps(self, kind: str) -> None:
-        student = maps(0)
-        assert float(build_loss({"type": kind}, [5, 5], [5, 5])(student, student)) == 0.0
-
     def test_adapts_unlike_channels_and_grids(self, kind: str) -> None:
-        loss = build_loss({"type": kind}, [5, 5], [7, 5]).double()
-        student, teacher = maps(0), maps(1, channels=7)
-        teacher[1] = torch.randn(2, 5, 5, 5, dtype=torch.float64)
-        for level in student:
-            level.requires_grad_()
-        value = loss(student, teacher)
+        student = student_features(channels=channels_of(kind)[0])
+        student = Features(*([part[0], part[1][..., :-1]] for part in _parts(student)))
+        loss = loss_of({"type": kind}, channels_of(kind))
+        value = loss(student, teacher_features(), truth())
         value.backward()
         assert value.ndim == 0
-        assert len(list(loss.parameters())) == 2  # one convolution, for the level that differs
-        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in loss.parameters())
-        assert all(s.grad is not None and s.grad.abs().sum() > 0 for s in student)
+        assert torch.isfinite(value)
+        assert all(_flows(parameter) for parameter in loss.parameters())
 
-    def test_a_batch_is_the_mean_of_its_images(self, kind: str) -> None:
-        student, teacher = maps(0), maps(1)
-        loss = build_loss({"type": kind}, [5, 5], [5, 5])
+    def test_gradients_reach_the_student_and_no_teacher(self, kind: str) -> None:
+        student = student_features(channels=channels_of(kind)[0])
+        teacher = teacher_features()
+        loss = loss_of({"type": kind}, channels_of(kind))
+        loss(student, teacher, truth()).backward()
+        seen = tensors(student)[2:] if kind == "pgd" else list(student.fpn)
+        assert all(_flows(level) for level in seen)
+        assert all(level.grad is None for level in tensors(teacher))
+
+    def test_a_batch_is_the_mean_of_its_images_where_the_formula_says_so(self, kind: str) -> None:
+        if kind == "pkd":
+            pytest.skip("standardises over the batch")
+        # MGD draws its masks, and PGD's regression branch means over the batch's positions.
+        alone = {"mgd": {"mask_ratio": 0.0}, "pgd": {"gamma": 0.0, "delta": 0.0}}
+        loss = loss_of({"type": kind, **alone.get(kind, {})})
+        student, teacher = student_features(), teacher_features()
         single = [
-            float(loss([s[i : i + 1] for s in student], [t[i : i + 1] for t in teacher]))
-            for i in range(2)
+            float(
+                loss(
+                    one_image(student, index),
+                    one_image(teacher, index),
+                    truth([BOXES[index]], [LABELS[index]]),
+                )
+            )
+            for index in range(len(BOXES))
         ]
-        assert float(loss(student, teacher)) == pytest.approx(sum(single) / 2, rel=1e-12)
+        together = float(loss(student, teacher, truth()))
+        assert together == pytest.approx(sum(single) / len(single), rel=1e-12)
+
+    @pytest.mark.parametrize(
+        "boxes",
+        [
+            [[], [], []],
+            [[[5.0, 5.0, 5.0, 30.0]], [[9.0, 9.0, 9.0, 9.0]], []],
+            [[[30.0, 30.0, 10.0, 10.0]], [[-20.0, -9.0, -4.0, -2.0]], [[0.0, 0.0, 64.0, 48.0]]],
+        ],
+        ids=["none", "no area", "inside out, outside the image, all of the image"],
+    )
+    def test_odd_boxes_are_ordinary(self, kind: str, boxes: Any) -> None:
+        labels = [[0] * len(own) for own in boxes]
+        student = student_features(channels=channels_of(kind)[0])
+        loss = loss_of({"type": kind}, channels_of(kind))
+        value = loss(student, teacher_features(), truth(boxes, labels))
+        value.backward()
+        assert torch.isfinite(value)
+        assert all(level.grad is None or level.grad.isfinite().all() for level in tensors(student))
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in loss.parameters())
+
+    def test_maps_of_a_single_position(self, kind: str) -> None:
+        student = student_features(channels=channels_of(kind)[0])
+        cut = [
+            Features(*([level[:1, :, :1, :1] for level in part] for part in _parts(side)))
+            for side in (student, teacher_features())
+        ]
+        where = torch.tensor([[20.0, 20.0], [20.0, 20.0]]).double()
+        found = Predictions(torch.ones(1, 2, 3).double(), where.repeat(1, 2)[None], where)
+        teacher = Features(cut[1].fpn, cut[1].classification, cut[1].regression, found)
+        loss = loss_of({"type": kind}, channels_of(kind))
+        value = loss(cut[0], teacher, truth([BOXES[0]], [LABELS[0]]))
+        value.backward()
+        assert torch.isfinite(value)
+        assert all(level.grad is None or level.grad.isfinite().all() for level in tensors(student))
+
+    def test_constant_channels(self, kind: str) -> None:
+        """A dead channel has no deviation and no attention."""
+        student = student_features(channels=channels_of(kind)[0])
+        parts = [[level * 0 for level in part] for part in _parts(student)]
+        loss = loss_of({"type": kind}, channels_of(kind))
+        value = loss(Features(*parts), teacher_features(), truth())
+        value.backward()
+        assert torch.isfinite(value)
+        assert all(level.grad is None or level.grad.isfinite().all() for level in tensors(student))
+
+
+class TestPublishedDefaults:
+    @pytest.mark.parametrize(
+        ("loss", "kind", "head", "expected"),
+        [
+            ("feature_matching", ONE_STAGE, "RetinaHead", {"weight": 0.5}),
+            ("feature_matching", TWO_STAGE, "StandardRoIHead", {"weight": 0.8}),
+            ("cwd", ONE_STAGE, "RetinaHead", {"weight": 10, "temperature": 1}),
+            ("pkd", TWO_STAGE, "StandardRoIHead", {"weight": 10}),
+            ("mgd", ONE_STAGE, "RepPointsHead", {"weight": 2e-5, "mask_ratio": 0.65}),
+            ("mgd", TWO_STAGE, "StandardRoIHead", {"weight": 5e-7, "mask_ratio": 0.45}),
+            ("fgd", ONE_STAGE, "RetinaHead", {"alpha": 1e-3, "beta": 5e-4, "gamma": 5e-4}),
+            ("fgd", ONE_STAGE, "RepPointsHead", {"alpha": 1.6e-3, "lambda_global": 8e-6}),
+            ("fgd", TWO_STAGE, "StandardRoIHead", {"beta": 2.5e-5, "lambda_global": 5e-7}),
+            ("pgd", ONE_STAGE, "FCOSHead", {"alpha": 0.04, "beta": 0.02, "gamma": 0.064}),
+            ("pgd", ONE_STAGE, "AutoAssignHead", {"alpha": 0.08, "temperature": 0.4}),
+            ("pgd", ONE_STAGE, "ATSSHead", {"alpha": 0.08, "positions": 9, "delta": 8e-4}),
+            ("pgd", ONE_STAGE, "GFLHead", {"temperature": 0.8, "positions": 30}),
+            ("pgd", ONE_STAGE, "DDODHead", {"xi_classification": 0.8, "xi_regression": 0.6}),
+        ],
+    )
+    def test_follow_the_student(
+        self, loss: str, kind: str, head: str, expected: dict[str, float]
+    ) -> None:
+        found = completed({"type": loss}, pair_of(kind=kind, head=head)).model_dump()
+        assert {key: found[key] for key in expected} == pytest.approx(expected)
+        assert None not in found.values()
+
+    def test_what_is_given_stays(self) -> None:
+        given = {"type": "pgd", "alpha": 0.001, "gamma": 0.5}
+        found = completed(given, pair_of(head="DDODHead"))
+        assert (found.alpha, found.beta, found.gamma) == (0.001, 0.0005, 0.5)
+
+    def test_a_head_for_which_nothing_is_published(self) -> None:
+        with pytest.raises(UserError, match=r"nothing is published for pgd's alpha .*; set alpha"):
+            build_loss({"type": "pgd"}, pair_of(head="NewHead"))
+        settings = {"type": "pgd", "alpha": 0.1, "temperature": 0.8, "positions": 9}
+        build_loss(settings, pair_of(head="NewHead"))
+
+    def test_every_name_builds_its_own_module(self) -> None:
+        adapter = TypeAdapter(Loss)
+        built = {
+            type(build_loss(adapter.validate_python({"type": kind}), _alike())) for kind in KINDS
+        }
+        assert len(built) == len(KINDS)
+
+
+def test_global_context_starts_as_the_identity() -> None:
+    """FGD's last convolution starts at zero, and so do no others."""
+    loss: Any = build_loss({"type": "fgd"}, pair_of())
+    own = loss.student_context[0]
+    feature = torch.randn(2, TEACHER, 5, 5)
+    assert torch.equal(own(feature), feature)
+    zero = [name for name, p in own.named_parameters() if not p.any() and "transform.1" not in name]
+    assert zero == ["transform.3.weight", "transform.3.bias"]
+
+
+def test_ground_truth_is_padded_and_marked() -> None:
+    found = truth()
+    assert found.boxes.shape == (3, 3, 4)
+    assert found.valid.tolist() == [[True] * 3, [False] * 3, [True, True, False]]
+    nothing = GroundTruth.of([torch.zeros(0, 4)], [torch.zeros(0, dtype=torch.long)], SIZE)
+    assert nothing.boxes.shape == (1, 0, 4)
+
+
+def _alike() -> Any:
+    return pair_of(TEACHER, TEACHER)
+
+
+def _parts(features: Features) -> Any:
+    return features.fpn, features.classification, features.regression
+
+
+def _flows(tensor: Tensor | nn.Parameter) -> bool:
+    """Whether a gradient other than zero has reached the tensor."""
+    return tensor.grad is not None and bool(tensor.grad.abs().sum() > 0)

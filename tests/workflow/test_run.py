@@ -131,8 +131,8 @@ def test_what_was_deleted_runs_again_with_what_depends_on_it(
         (
             "teachers.b.training",
             {"epochs": 2},
-            ["check b", "check_pair fm b", "evaluate_detector b", "evaluate_stage fm a+b", "results",
-             "stage fm a+b", "train b"],
+            ["check b", "check_pair fm b", "evaluate_detector b", "evaluate_stage fm a+b",
+             "results", "stage fm a+b", "train b"],
         ),
         ("ordering.points", 9, []),  # no run's order depends on features
         ("description", "other words", []),

@@ -66,7 +66,8 @@ class GlobalContext(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         middle = max(1, channels // 2)
-        self.attention = nn.Conv2d(channels, 1, kernel_size=1)
+        # Without bias, which the softmax over positions would cancel.
+        self.attention = nn.Conv2d(channels, 1, kernel_size=1, bias=False)
         self.transform = nn.Sequential(
             nn.Conv2d(channels, middle, kernel_size=1),
             nn.LayerNorm([middle, 1, 1]),

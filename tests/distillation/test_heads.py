@@ -1,0 +1,123 @@
+"""Adapters of dense heads, against what MMDetection itself predicts and computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from detector_models import SHIPPED_DENSE, batch, shipped
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from mtpd.distillation.heads import ADAPTERS, adapter_of
+from mtpd.distillation.towers import TowerTap
+
+
+@pytest.fixture(autouse=True)
+def _scope() -> None:
+    init_default_scope("mmdet")
+    torch.manual_seed(0)
+
+
+def built(config: str) -> Any:
+    """A shipped detector in eval mode, its head drawn at random so that boxes and scores differ."""
+    detector = MODELS.build(shipped(config)).eval()
+    for module in detector.bbox_head.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=0.05)
+    return detector
+
+
+def test_every_adapter_is_tried() -> None:
+    assert set(SHIPPED_DENSE) == set(ADAPTERS)
+
+
+@pytest.mark.parametrize("head", SHIPPED_DENSE)
+class TestEveryHead:
+    def test_predictions_are_those_of_mmdetection(self, head: str) -> None:
+        detector = built(SHIPPED_DENSE[head])
+        # All positions and classes, none left out by threshold or suppression.
+        everything = {"nms_pre": 10**6, "score_thr": -1.0, "min_bbox_size": -1}
+        detector.bbox_head.test_cfg.update(everything)
+        data = detector.data_preprocessor(batch(images=2, size=64), False)
+        with torch.no_grad():
+            maps = detector.extract_feat(data["inputs"])
+            outputs = detector.bbox_head(maps)
+            expected = detector.bbox_head.predict_by_feat(
+                *outputs,
+                batch_img_metas=[{"img_shape": (10**6, 10**6)}] * 2,
+                with_nms=False,
+                rescale=False,
+            )
+        found = adapter_of(detector).predictions(outputs, range(len(maps)))
+        positions, classes = len(found.points), found.scores.shape[-1]
+        for image, own in enumerate(expected):
+            # MMDetection gives a box once for every class; boxes are clipped to the image.
+            assert len(own) == positions * classes
+            distances = torch.cdist(own.bboxes.double(), found.boxes[image].clamp(min=0).double())
+            assert distances.min(0).values.max() < 1e-3
+            assert distances.min(1).values.max() < 1e-3
+
+    def test_levels_are_chosen(self, head: str) -> None:
+        detector = built(SHIPPED_DENSE[head])
+        with torch.no_grad():
+            outputs = detector.bbox_head(detector.extract_feat(torch.rand(2, 3, 64, 64)))
+        adapter = adapter_of(detector)
+        everything, part = (adapter.predictions(outputs, levels) for levels in (range(5), (1, 3)))
+        kept = [*range(64, 80), 84]  # of 8², 4², 2², 1², 1² positions: 4², 1²
+        assert part.points.tolist() == everything.points[kept].tolist()
+        torch.testing.assert_close(part.boxes, everything.boxes[:, kept])
+        torch.testing.assert_close(part.scores, everything.scores[:, kept])
+
+    def test_points_lie_on_the_grid_of_their_level(self, head: str) -> None:
+        detector = built(SHIPPED_DENSE[head])
+        with torch.no_grad():
+            outputs = detector.bbox_head(detector.extract_feat(torch.rand(1, 3, 64, 64)))
+        points = adapter_of(detector).predictions(outputs, (0,)).points
+        assert points.shape == (64, 2)
+        steps = points.view(8, 8, 2)
+        assert (steps[:, 1:, 0] - steps[:, :-1, 0] == 8).all()  # x along a row
+        assert (steps[1:, :, 1] - steps[:-1, :, 1] == 8).all()
+
+    def test_towers_are_those_after_the_first_convolution(self, head: str) -> None:
+        detector = built(SHIPPED_DENSE[head])
+        adapter = adapter_of(detector)
+        tap = TowerTap(*adapter.first_convolutions)
+        with torch.no_grad():
+            maps = detector.extract_feat(torch.rand(2, 3, 64, 64))
+            detector.bbox_head(maps)
+            classification, regression = tap.take()
+            assert tap.take() == ([], [])
+            for level, own in enumerate(maps):
+                expected = detector.bbox_head.cls_convs[0](own)
+                torch.testing.assert_close(classification[level], expected)
+                expected = detector.bbox_head.reg_convs[0](own)
+                torch.testing.assert_close(regression[level], expected)
+        assert classification[0].shape[1] == adapter.tower_channels
+
+
+def test_scores_are_those_of_the_class_and_position() -> None:
+    detector = built(SHIPPED_DENSE["FCOSHead"])
+    levels = [torch.randn(2, 80, 3, 4) for _ in range(5)]
+    outputs = (levels, [torch.rand(2, 4, 3, 4)] * 5)
+    found = adapter_of(detector).predictions(outputs, (3,))
+    expected = float(levels[3][1, 7, 2, 1].sigmoid())
+    assert float(found.scores[1, 2 * 4 + 1, 7]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"model.bbox_head.stacked_convs": 0}, "towers have no convolution"),
+        ({"model.bbox_head.anchor_generator.ratios": [0.5, 1.0]}, "2 priors at a position"),
+    ],
+)
+def test_heads_that_cannot_be_read_say_why(options: dict[str, Any], words: str) -> None:
+    detector = MODELS.build(shipped(SHIPPED_DENSE["ATSSHead"], **options))
+    assert words in adapter_of(detector).obstacle
+
+
+def test_no_adapter_for_other_heads() -> None:
+    assert adapter_of(MODELS.build(shipped("retinanet/retinanet_r50_fpn_1x_coco.py"))) is None
