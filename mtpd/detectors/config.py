@@ -271,6 +271,13 @@ def without_pretrained(model: ConfigDict) -> ConfigDict:
         {
             key: without_pretrained(value) if isinstance(value, dict) else value
             for key, value in model.items()
-            if not (key == "init_cfg" and isinstance(value, dict) and "checkpoint" in value)
+            if not _is_pretrained(key, value)
         }
+    )
+
+
+def _is_pretrained(key: str, value: Any) -> bool:
+    """Whether a model config's item names weights, in MMEngine's way or the older one."""
+    return key == "pretrained" or (
+        key == "init_cfg" and isinstance(value, dict) and "checkpoint" in value
     )

@@ -16,7 +16,7 @@ from mtpd.detectors.feature_maps import NeckTap
 from mtpd.detectors.weights import load_weights
 from mtpd.distillation.features import Features, GroundTruth, Predictions
 from mtpd.distillation.heads import DenseHeadAdapter, adapter_of
-from mtpd.distillation.losses import build_loss
+from mtpd.distillation.losses import build_loss, completed
 from mtpd.distillation.normalisation import Renormalise
 from mtpd.distillation.pairing import Side, anatomy_of, pair
 from mtpd.distillation.start import inherit
@@ -64,8 +64,9 @@ class Distiller(BaseModel):
 
         anatomies = anatomy_of(self.student), anatomy_of(self.teacher)
         self.pair = pair(*anatomies, names=("student", "teacher"))
-        self.losses = nn.ModuleList(build_loss(settings, self.pair) for settings in losses)
-        self.loss_names = [f"loss_distill_{settings['type']}" for settings in losses]
+        self.settings = [completed(settings, self.pair) for settings in losses]
+        self.losses = nn.ModuleList(build_loss(settings, self.pair) for settings in self.settings)
+        self.loss_names = [f"loss_distill_{settings.type}" for settings in self.settings]
         self._tap = NeckTap(self.student)
         self._heads: tuple[DenseHeadAdapter, DenseHeadAdapter] | None = None
         if any(loss.needs_heads for loss in self.losses):
@@ -82,6 +83,9 @@ class Distiller(BaseModel):
             UserError: Weights are missing or do not fit.
         """
         logger = MMLogger.get_current_instance()
+        logger.info("levels are paired by stride: %s", ", ".join(map(str, self.pair.strides)))
+        for settings in self.settings:
+            logger.info("distillation loss: %s", settings)
         if self.teacher_weights is not None:
             load_weights(self.teacher, Path(self.teacher_weights))
         if self.start == "weights":

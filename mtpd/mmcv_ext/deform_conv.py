@@ -160,12 +160,25 @@ def _modulated_layer(
 
 
 def _convolve(operands: _Operands, layer: _Layer, *, modulated: bool) -> Tensor:
-    return torch.ops.torchvision.deform_conv2d(*map(at_least_float32, operands), *layer, modulated)
+    lost = operands[2].isnan()
+    operands = _harmless(operands, lost)
+    output = torch.ops.torchvision.deform_conv2d(
+        *map(at_least_float32, operands), *layer, modulated
+    )
+    # An output that is sampled nowhere is no number.
+    return output.masked_fill(lost.any(1, keepdim=True), torch.nan)
 
 
 def _gradients(
     grad_output: Tensor, operands: _Operands, layer: _Layer, *, modulated: bool
 ) -> _Operands:
     """The gradients with respect to the operands, in their order."""
+    operands = _harmless(operands, operands[2].isnan())
     tensors = map(at_least_float32, (grad_output, *operands))
     return torch.ops.torchvision._deform_conv2d_backward(*tensors, *layer, modulated)
+
+
+def _harmless(operands: _Operands, lost: Tensor) -> _Operands:
+    """Offsets that are no number set to zero: torchvision's CPU kernel reads where they point."""
+    x, weight, offset, mask, bias = operands
+    return x, weight, offset.masked_fill(lost, 0), mask, bias

@@ -38,13 +38,16 @@ def roi_align_forward(
     """Fill ``output``, and for the maximum ``argmax_y`` and ``argmax_x`` (each like output).
 
     The two hold row and column of the winning sample within its bin: small whole numbers, which
-    half precision keeps exactly. A RoI without area has no samples and gives zero.
+    half precision keeps exactly. A RoI without area has no samples and gives zero, one with a
+    coordinate that is not finite gives no number.
     """
     features = at_least_float32(features)
-    rois = rois.to(features.dtype)
+    lost = ~rois.isfinite().all(1)
+    rois = _harmless(rois).to(features.dtype)
     size = (aligned_height, aligned_width)
     if pool_mode != _MAX:
         output.copy_(_mean(features, rois, size, spatial_scale, sampling_ratio, aligned))
+        output[lost] = torch.nan
         return
     output.zero_()
     for rows, grid in _sample_grids(rois, size, spatial_scale, sampling_ratio, aligned):
@@ -54,6 +57,7 @@ def roi_align_forward(
         output[rows] = largest.to(output.dtype)
         argmax_y[rows] = winner.div(grid[1], rounding_mode="floor").to(argmax_y.dtype)
         argmax_x[rows] = winner.remainder(grid[1]).to(argmax_x.dtype)
+    output[lost] = torch.nan
 
 
 def roi_align_backward(
@@ -72,7 +76,7 @@ def roi_align_backward(
 ) -> None:
     """Add the gradient with respect to the features to ``grad_input`` (N, C, H, W)."""
     grad_output = at_least_float32(grad_output)
-    rois = rois.to(grad_output.dtype)
+    rois = _harmless(rois).to(grad_output.dtype)
     size = (aligned_height, aligned_width)
 
     def spread(grad: Tensor, rois: Tensor, sampling_ratio: int) -> None:
@@ -97,6 +101,11 @@ def roi_align_backward(
         per_sample = grad.new_zeros(*grad.shape, grid[0] * grid[1])
         per_sample.scatter_(-1, winner, grad[..., None])
         spread(_by_position(per_sample, size, grid), rois[rows], 1)
+
+
+def _harmless(rois: Tensor) -> Tensor:
+    """RoIs with zeros for what is not finite: torchvision's CPU kernel reads where they point."""
+    return rois.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _mean(

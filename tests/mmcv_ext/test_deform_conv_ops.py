@@ -204,3 +204,19 @@ def test_modulated_with_a_frozen_weight(device):
     layer(x, offset, mask).sum().backward()
     assert all(tensor.grad.any() for tensor in (x, offset, mask))
     assert layer.weight.grad is None
+
+
+@pytest.mark.parametrize("modulated", [False, True])
+def test_offsets_that_are_no_number_give_no_number(device, modulated):
+    """As when a training diverges: the loss must show it, and the process must live."""
+    x, offset, mask, weight, _ = (tensor.to(device) for tensor in operands(Layer()))
+    offset[0, 3, 2, 4] = torch.nan
+    x.requires_grad_()
+    if modulated:
+        output = modulated_deform_conv2d(x, offset, mask, weight, None, 1, 1)
+    else:
+        output = deform_conv2d(x, offset, weight, 1, 1)
+    lost = torch.zeros_like(output, dtype=torch.bool)
+    lost[0, :, 2, 4] = True
+    assert torch.equal(output.isnan(), lost)
+    output.sum().backward()

@@ -118,3 +118,16 @@ def test_no_rois(device, pool_mode):
     assert output.shape == (0, 3, *SIZE)
     output.sum().backward()
     assert not features.grad.any()
+
+
+@modes
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_rois_that_are_not_finite_give_no_number(device, pool_mode, sampling_ratio, value):
+    """As when a training diverges: the loss must show it, and the process must live."""
+    features = torch.rand(1, 2, 6, 6, device=device, requires_grad=True)
+    rois = torch.tensor([[0, 1, 1, 4, 5], [0, 1, value, 4, 5]], device=device)
+    output = RoIAlign((2, 2), 1.0, sampling_ratio, pool_mode)(features, rois)
+    assert output[0].isfinite().all()
+    assert output[1].isnan().all()
+    output.sum().backward()

@@ -40,7 +40,7 @@ LOSSES: dict[type[LossSettings], Any] = {
 
 def completed(settings: dict[str, Any] | LossSettings, pair: Pair) -> Any:
     """Checked settings with what is published for the pair's student where they say nothing."""
-    checked = TypeAdapter(Loss).validate_python(settings)
+    checked = TypeAdapter(Loss).validate_python(settings)  # passes settings classes as they are
     return checked.completed(pair.student.anatomy.kind, pair.student.anatomy.head)
 
 
