@@ -20,6 +20,9 @@ from mtpd.files import read_json, write_json
 from mtpd.steps.context import Context
 from mtpd.steps.train import check_classes
 
+WITHOUT_AMP = ("AutoAssignHead",)
+"""Heads whose own loss mixes float16 and float32 tensors in a way that torch refuses."""
+
 
 def check_detector(context: Context, name: str) -> None:
     """Write ``check.json``: parameters and anatomy of the detector ``name``.
@@ -76,6 +79,12 @@ def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
     if detector.weights is not None:
         classes = load_weights(model, detector.weights, detector.sha256, detector.trusted)
         check_classes(detector.weights, name, classes, context.dataset.classes)
+    if anatomy.head in WITHOUT_AMP and config.optim_wrapper.type == "AmpOptimWrapper":
+        raise UserError(
+            f"{name}: training.amp",
+            f"MMDetection's {anatomy.head} does not train in mixed precision",
+            "set it to false",
+        )
     kind = config.optim_wrapper.optimizer.get("type")
     if not isinstance(kind, str) or OPTIMIZERS.get(kind) is None:
         remedy = "use one of torch.optim, such as SGD or AdamW"

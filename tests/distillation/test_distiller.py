@@ -8,15 +8,27 @@ from typing import Any
 
 import pytest
 import torch
-from detector_models import batch, mask_rcnn, retinanet, retinanet_of_width
+from detector_models import (
+    SHIPPED_DENSE,
+    batch,
+    mask_rcnn,
+    retinanet,
+    retinanet_of_width,
+    shipped,
+)
 from mmdet.registry import MODELS
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from mtpd.detectors.weights import save_weights
 from mtpd.distillation import Distiller
+from mtpd.distillation.heads import adapter_of
 from mtpd.errors import UserError
 
-LOSSES = [{"type": "feature_matching"}, {"type": "cwd"}]
+# Those that work between any two detectors.
+LOSSES = [{"type": kind} for kind in ("feature_matching", "cwd", "mgd", "fgd")]
+# All of them: between two like heads with one prior at a position.
+EVERY_LOSS = [*LOSSES, {"type": "pkd"}, {"type": "pgd"}]
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +71,7 @@ def test_gradients_reach_student_and_adapters_and_never_the_teacher(
 ) -> None:
     model = distiller(student(), teacher())
     losses = losses_of(model, batch())
-    assert {"loss_distill_feature_matching", "loss_distill_cwd"} <= losses.keys()
+    assert {f"loss_distill_{loss['type']}" for loss in LOSSES} <= losses.keys()
     before = {key: value.clone() for key, value in model.teacher.state_dict().items()}
     total_of(losses).backward()
     # Every trainable parameter takes part in every step: data-parallel training needs no crutch.
@@ -115,7 +127,7 @@ def test_the_teacher_stays_in_eval_mode() -> None:
 def test_checkpoints_hold_no_teacher_and_load_without_complaint() -> None:
     model = distiller(retinanet(), retinanet_of_width(48))
     state = model.state_dict()
-    assert not any("teacher" in key for key in state)
+    assert not any(key.startswith("teacher.") for key in state)
     assert any(key.startswith("losses.") for key in state)
     other = distiller(retinanet(), retinanet_of_width(48))
     result = other.load_state_dict(state, strict=True)
@@ -199,3 +211,127 @@ def test_inherits_neck_and_head_but_not_the_backbone() -> None:
         )
     stem = model.student.backbone.conv1.weight, model.teacher.backbone.conv1.weight
     assert not torch.equal(*stem)
+
+
+def dense(head: str, **options: Any) -> dict[str, Any]:
+    return shipped(SHIPPED_DENSE[head], **{"model.bbox_head.num_classes": 3, **options})
+
+
+@pytest.mark.parametrize("head", SHIPPED_DENSE)
+class TestDenseHeads:
+    """All losses at once, prediction-guided distillation among them."""
+
+    def build(self, head: str) -> Distiller:
+        return distiller(dense(head), dense(head), losses=EVERY_LOSS)
+
+    def test_gradients_reach_student_and_adapters_and_never_the_teacher(self, head: str) -> None:
+        model = self.build(head)
+        before = {key: value.clone() for key, value in model.teacher.state_dict().items()}
+        losses = losses_of(model, batch())
+        assert {f"loss_distill_{loss['type']}" for loss in EVERY_LOSS} <= losses.keys()
+        total_of(losses).backward()
+        without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+        assert without == []
+        assert all(p.grad is None for p in model.teacher.parameters())
+        assert all(torch.equal(v, before[k]) for k, v in model.teacher.state_dict().items())
+
+    def test_pgd_alone_moves_the_towers_first_convolutions_and_no_later_ones(
+        self, head: str
+    ) -> None:
+        model = distiller(dense(head), dense(head), losses=[{"type": "pgd"}])
+        losses_of(model, batch())["loss_distill_pgd"].backward()
+        own = model.student.bbox_head
+        for convolutions in (own.cls_convs, own.reg_convs):
+            assert convolutions[0].conv.weight.grad.abs().sum() > 0
+            assert convolutions[1].conv.weight.grad is None
+
+    def test_no_head_runs_twice(self, head: str) -> None:
+        model = self.build(head)
+        calls: list[str] = []
+        for side in ("student", "teacher"):
+            part = getattr(model, side).bbox_head
+            part.register_forward_hook(lambda *_, side=side: calls.append(side))
+        losses_of(model, batch())
+        assert sorted(calls) == ["student", "teacher"]
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_finite_under_autocast(
+        self, head: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = self.build(head)
+        # The student's own losses are MMDetection's matter; AutoAssign's do not work like this.
+        monkeypatch.setattr(model.student.bbox_head, "loss_by_feat", lambda *_, **__: {})
+        maps: list[torch.Tensor] = []
+        for part in (model.student.neck, *adapter_of(model.student).first_convolutions):
+            part.register_forward_hook(lambda *call: maps.extend(_retained(call[-1])))
+        with torch.autocast("cpu", dtype=dtype):
+            losses = losses_of(model, batch())
+        for name in model.loss_names:
+            assert losses[name].dtype == torch.float32
+            assert torch.isfinite(losses[name])
+        total_of(losses).backward()
+        grads = [level.grad for level in maps] + [p.grad for p in model.losses.parameters()]
+        assert len(maps) == 15  # five levels of the neck and of two towers
+        assert all(grad.isfinite().all() for grad in grads)
+
+    def test_images_without_boxes_are_an_ordinary_case(self, head: str) -> None:
+        model = self.build(head)
+        losses = losses_of(model, batch(boxes=0))
+        sum(losses[name] for name in model.loss_names).backward()
+        assert all(torch.isfinite(losses[name]) for name in model.loss_names)
+
+    def test_predicting_leaves_no_maps_behind(self, head: str) -> None:
+        model = self.build(head).eval()
+        data = model.data_preprocessor(batch(), False)
+        with torch.no_grad():
+            model(data["inputs"], data["data_samples"], mode="predict")
+        losses_of(model.train(), batch())
+        assert model._towers[0].take() == model._towers[1].take() == ([], [])
+
+
+def _retained(output: Any) -> list[torch.Tensor]:
+    """The maps of one call, told to keep their gradients."""
+    maps = [output] if isinstance(output, torch.Tensor) else list(output)
+    for level in maps:
+        level.retain_grad()
+    return maps
+
+
+def test_towers_of_unlike_heads_and_widths_are_adapted() -> None:
+    narrow = {"model.bbox_head.feat_channels": 64}
+    model = distiller(dense("ATSSHead", **narrow), dense("GFLHead"), losses=[{"type": "pgd"}])
+    loss = model.losses[0]
+    assert loss.classification_adapter.levels[0].weight.shape[:2] == (256, 64)
+    losses_of(model, batch())["loss_distill_pgd"].backward()
+    assert all(p.grad is not None for p in loss.parameters())
+
+
+def test_two_mechanisms_count_by_their_weights() -> None:
+    torch.manual_seed(0)
+    losses = [{"type": "feature_matching", "weight": 0.5}, {"type": "cwd", "weight": 3}]
+    model = distiller(retinanet(), retinanet_of_width(48), losses=losses)
+    found = losses_of(model, batch())
+    for loss, factor in zip(model.losses, (2, 5), strict=True):
+        loss.weight *= factor
+    more = losses_of(model, batch())
+    for name, factor in (("feature_matching", 2), ("cwd", 5)):
+        one, other = (values[f"loss_distill_{name}"] for values in (found, more))
+        torch.testing.assert_close(other, factor * one)
+
+
+def test_says_what_it_inherits_and_by_which_levels(caplog: pytest.LogCaptureFixture) -> None:
+    model = distiller(retinanet(), retinanet_of_width(48), start="inherit")
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    try:
+        model.init_weights()
+    finally:
+        MMLogger.get_current_instance().removeHandler(caplog.handler)
+    lines = [record.getMessage() for record in caplog.records]
+    assert "levels are paired by stride: 8, 16, 32, 64" in lines
+    assert any(line.startswith("distillation loss: type='mgd' weight=2e-05") for line in lines)
+    assert "inherited from the teacher: bbox_head.cls_convs.0.bn.num_batches_tracked" in lines
+    left = [line for line in lines if line.startswith("not inherited: neck.lateral_convs.0.conv")]
+    assert left == [
+        "not inherited: neck.lateral_convs.0.conv.weight "
+        "(shape (32, 32, 1, 1), the teacher's is (48, 32, 1, 1))"
+    ]

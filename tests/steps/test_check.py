@@ -125,6 +125,12 @@ def test_losses_that_cannot_work_between_the_two(
     assert not checked.layout.pair("fm", "b").exists()
 
 
+def test_autoassign_in_mixed_precision(context: Callable[..., Context]) -> None:
+    config = "mmdet::autoassign/autoassign_r50-caffe_fpn_1x_coco.py"
+    checked = context(("teachers.a.config", config), ("training.amp", True))
+    refused(checked, "a: training.amp: .*AutoAssignHead does not train in mixed precision", "a")
+
+
 def test_semantic_maps_that_no_data_has(context: Callable[..., Context]) -> None:
     checked = context(("teachers.a.config", "mmdet::htc/htc_r50_fpn_1x_coco.py"))
     refused(checked, "semantic segmentation maps, which no experiment's data has", "a")
