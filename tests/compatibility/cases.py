@@ -37,6 +37,9 @@ STUDENTS = {
     ),
 }
 
+# Students that every teacher teaches: one of one stage, one of two.
+TAUGHT_BY_ALL = ("RetinaNet", "Mask R-CNN")
+
 TEACHERS = {
     "RetinaNet R101": "retinanet/retinanet_r101_fpn_1x_coco.py",
     "RetinaNet X101-64x4d": "retinanet/retinanet_x101-64x4d_fpn_1x_coco.py",
@@ -93,7 +96,5 @@ class Case:
 
 MECHANISM_CASES = [Case(student, kind) for student in STUDENTS for kind in MECHANISMS]
 TEACHER_CASES = [
-    Case(student, "feature_matching", teacher)
-    for teacher in TEACHERS
-    for student in ("RetinaNet", "Mask R-CNN")
+    Case(student, "feature_matching", teacher) for teacher in TEACHERS for student in TAUGHT_BY_ALL
 ]

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from compatibility.cases import (
     MECHANISM_CASES,
     MECHANISMS,
     STUDENTS,
+    TAUGHT_BY_ALL,
     TEACHER_CASES,
     TEACHERS,
     Case,
@@ -20,14 +22,32 @@ PROJECT = Path(__file__).parents[2]
 OUTCOMES = PROJECT / "results" / "compatibility"
 PAGE = PROJECT / "docs" / "compatibility.md"
 
-INTRODUCTION = """\
+TEMPLATE = """\
 # Which detectors work together
 
 Written by `make compatibility`, which builds every pair below at full size as MMDetection ships
 it, with random weights in place of pretrained ones, starts the student by `inherit` and trains two
 steps on two generated images of 192×192 on the CPU. "✓" means: both steps went through with finite
-losses, the student moved and the teacher did not. A pair that cannot work says so in one line
-before any training.
+losses, the student moved and the teacher did not. Beside it stand the strides that are paired, the
+finest and the coarsest. A pair that cannot work says so in one line before any training. No process
+took more than {peak} GiB.
+
+## Students and mechanisms
+
+Each student learns from a larger detector of its family (DDOD and AutoAssign, of which only one is
+shipped, from one of their own size).
+
+{mechanisms}
+
+What a dash stands for, as the check says it before training:
+
+{refusals}
+
+## Teachers
+
+Feature matching from every teacher to a one-stage and a two-stage student.
+
+{teachers}
 """
 
 
@@ -35,48 +55,40 @@ def cell(result: dict[str, Any]) -> str:
     """One outcome in the table."""
     if "refused" in result:
         return "–"
-    return f"✓ ({', '.join(str(stride) for stride in result['strides'])})"
+    strides = result["strides"]
+    assert strides == [strides[0] * 2**level for level in range(len(strides))], "a gap in between"
+    return f"✓ {strides[0]}–{strides[-1]}"
 
 
 def render(results: dict[str, dict[str, Any]]) -> str:
     """The page, from every case's outcome by name."""
-    lines = [INTRODUCTION, "## Students and mechanisms\n"]
-    lines.append(
-        "Each student learns from a larger detector of its family (DDOD and AutoAssign, of"
-    )
-    lines.append(
-        "which only one is shipped, from one of their own size). In brackets: the strides of"
-    )
-    lines.append("the levels that are paired.\n")
-    lines.append(_row("student", *MECHANISMS))
-    lines.append(_row(*["---"] * (1 + len(MECHANISMS))))
-    for student in STUDENTS:
-        names = [Case(student, kind).name for kind in MECHANISMS]
-        lines.append(_row(student, *(cell(results[name]) for name in names)))
-    lines.append("\nWhat a dash stands for, as the check says it before training:\n")
-    for case in MECHANISM_CASES:
-        refused = results[case.name].get("refused")
-        if refused:
-            lines.append(f"- {case.student}, {case.mechanism}: `{refused}`")
-    lines.append("\n## Teachers\n")
-    lines.append(
-        "Feature matching from every teacher to a one-stage and a two-stage student, with the"
-    )
-    lines.append("strides that are paired, and the peak memory of the whole process in GiB.\n")
-    lines.append(_row("teacher", "RetinaNet R50", "GiB", "Mask R-CNN R50", "GiB"))
-    lines.append(_row(*["---"] * 5))
-    for teacher in TEACHERS:
-        found = [
-            results[Case(student, "feature_matching", teacher).name]
-            for student in ("RetinaNet", "Mask R-CNN")
+    students = [
+        [student, *(cell(results[Case(student, kind).name]) for kind in MECHANISMS)]
+        for student in STUDENTS
+    ]
+    teachers = [
+        [teacher]
+        + [
+            cell(results[Case(student, "feature_matching", teacher).name])
+            for student in TAUGHT_BY_ALL
         ]
-        cells = [part for one in found for part in (cell(one), str(one.get("peak_gib", "–")))]
-        lines.append(_row(teacher, *cells))
-    return "\n".join(lines) + "\n"
+        for teacher in TEACHERS
+    ]
+    refused = [
+        f"- {case.student}, {case.mechanism}: `{results[case.name]['refused']}`"
+        for case in MECHANISM_CASES
+        if "refused" in results[case.name]
+    ]
+    return TEMPLATE.format(
+        peak=max(result.get("peak_gib", 0.0) for result in results.values()),
+        mechanisms=_table(["student", *MECHANISMS], students),
+        refusals="\n".join(refused),
+        teachers=_table(["teacher", *(f"{name} R50" for name in TAUGHT_BY_ALL)], teachers),
+    )
 
 
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return pd.DataFrame(rows, columns=head).to_markdown(index=False)
 
 
 def main() -> None:
