@@ -37,6 +37,21 @@ PAIRS = {
         "config/detectors/retinanet_r34_w32.py",
         {"type": "cwd"},
     ),
+    "demo, MGD": (
+        "config/detectors/retinanet_r18_w16.py",
+        "config/detectors/retinanet_r34_w32.py",
+        {"type": "mgd"},
+    ),
+    "demo, FGD": (
+        "config/detectors/retinanet_r18_w16.py",
+        "config/detectors/retinanet_r34_w32.py",
+        {"type": "fgd"},
+    ),
+    "GFL on shapes, PGD": (
+        "config/detectors/gfl_r18_w16.py",
+        "config/detectors/gfl_r34_w32.py",
+        {"type": "pgd"},
+    ),
     "RetinaNet R18 from R50, CWD": (
         "mmdet::retinanet/retinanet_r18_fpn_1x_coco.py",
         "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py",
