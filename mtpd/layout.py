@@ -58,6 +58,11 @@ class ModelFolder:
         """Feature cache."""
         return self.path / "features.safetensors"
 
+    @property
+    def progress(self) -> Path:
+        """Where a training job is: epoch, iteration, speed, host. For people, not for jobs."""
+        return self.path / "progress.json"
+
     def log(self, step: str) -> Path:
         """Log of one step (train, evaluate, features)."""
         return self.path / f"{step}.log"
