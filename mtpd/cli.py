@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtpd.errors import UserError
+from mtpd.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from mtpd.steps.context import Context
@@ -33,9 +33,16 @@ DEFAULT_RESULTS = Path("results")
 
 
 def main() -> None:
-    """Run the command; a wrong input is one line on standard error and exit status 1."""
+    """Run the command.
+
+    A wrong input is one line on standard error and exit status 1; a job that was told to end and
+    can go on later has exit status 75, so that Snakemake tries it again.
+    """
     try:
         app()
+    except Interrupted as event:
+        sys.stderr.write(f"interrupted: {event}; run it again to go on from there\n")
+        sys.exit(os.EX_TEMPFAIL)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)

@@ -16,3 +16,7 @@ class UserError(Exception):
         self.remedy = remedy
         line = f"{where}: {problem}; {remedy}"
         super().__init__(" ".join(line.split()))
+
+
+class Interrupted(Exception):  # noqa: N818  no error
+    """A job was told to end, and has saved what it needs to go on later."""

@@ -59,6 +59,11 @@ class ModelFolder:
         return self.path / "features.safetensors"
 
     @property
+    def states(self) -> Path:
+        """Folder of training states; empty unless a training is under way or was cut short."""
+        return self.path / "states"
+
+    @property
     def progress(self) -> Path:
         """Where a training job is: epoch, iteration, speed, host. For people, not for jobs."""
         return self.path / "progress.json"

@@ -68,7 +68,7 @@ def set_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
 
 
 def data_config(
-    config: Config, dataset: Dataset, pipeline: ImagePipeline, training: Training
+    config: Config, dataset: Dataset, pipeline: ImagePipeline, training: Training, seed: int
 ) -> None:
     """Set the loaders and evaluators of ``config`` to the prepared data set."""
     if pipeline.size is None:
@@ -82,15 +82,15 @@ def data_config(
         **coco_dataset(dataset, "train", config.train_pipeline),
         "filter_cfg": {"filter_empty_gt": True},
     }
+    if times > 1 and training.epochs is None:
+        train = {"type": "RepeatDataset", "times": times, "dataset": train}
     batch = training.batch_size or config.get("train_dataloader", {}).get("batch_size", 2)
     config.train_dataloader = {
         **_workers(pipeline),
         "batch_size": batch,
         "sampler": {"type": "DefaultSampler", "shuffle": True},
-        "batch_sampler": {"type": "AspectRatioBatchSampler"},
-        "dataset": train
-        if times == 1 or training.epochs is not None
-        else {"type": "RepeatDataset", "times": times, "dataset": train},
+        "batch_sampler": {"type": "ResumableBatchSampler"},
+        "dataset": {"type": "SeededDataset", "dataset": train, "seed": seed},
     }
     config.val_dataloader = test_loader(config, dataset, "val", pipeline)
     config.val_evaluator = evaluator(config, dataset, "val")
@@ -141,7 +141,7 @@ def schedule_config(config: Config, where: str, training: Training) -> None:
     epochs = training.epochs or own_epochs
     if epochs is None:
         raise UserError(where, "nothing says for how many epochs", "add training.epochs")
-    config.train_cfg = {"type": "EpochBasedTrainLoop", "max_epochs": epochs, "val_interval": 1}
+    config.train_cfg = {"type": "ResumableTrainLoop", "max_epochs": epochs, "val_interval": 1}
     wrapper = config.get("optim_wrapper", ConfigDict())
     if training.optimizer is not None:
         wrapper.optimizer = ConfigDict(training.optimizer)
@@ -171,7 +171,8 @@ def runtime_config(config: Config, folder: ModelFolder, seed: int) -> None:
         "checkpoint": None,
         "sampler_seed": {"type": "DistSamplerSeedHook"},
     }
-    imports = [*config.get("custom_imports", {}).get("imports", []), "mtpd.detectors.hooks"]
+    own = [f"mtpd.detectors.{module}" for module in ("hooks", "loading", "resume")]
+    imports = [*config.get("custom_imports", {}).get("imports", []), *own]
     config.custom_imports = {"imports": imports, "allow_failed_imports": False}
     config.custom_hooks = [
         *config.get("custom_hooks", []),

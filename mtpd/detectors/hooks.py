@@ -59,6 +59,22 @@ class HistoryHook(Hook):
         self._iterations = 0
         self._began = 0.0
         self._learning_rate = 0.0
+        self._resumed: dict[str, Any] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """What a training state keeps of the history."""
+        return {
+            "epochs": self.epochs,
+            "startup_seconds": self.startup_seconds,
+            "sums": self._sums,
+            "iterations": self._iterations,
+            "seconds": time.monotonic() - self._began,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with a history that :meth:`state` gave, in the middle of its epoch."""
+        self.epochs, self.startup_seconds = state["epochs"], state["startup_seconds"]
+        self._resumed = state
 
     def before_train_iter(
         self,
@@ -72,8 +88,12 @@ class HistoryHook(Hook):
             self.startup_seconds = time.time() - psutil.Process().create_time()
 
     def before_train_epoch(self, runner: Runner) -> None:  # noqa: ARG002  MMEngine's signature
-        """Start the sums of an epoch."""
+        """Start the sums of an epoch, or go on with those that were restored."""
         self._sums, self._iterations, self._began = {}, 0, time.monotonic()
+        if self._resumed is not None:
+            self._sums, self._iterations = self._resumed["sums"], self._resumed["iterations"]
+            self._began -= self._resumed["seconds"]
+            self._resumed = None
 
     def after_train_iter(
         self,

@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
-from mtpd.files import whole_file
+from mtpd.detectors.training_state import TrainingStates
+from mtpd.experiment.settings import Saving
+from mtpd.files import digest_of, sha256_of, whole_file
 from mtpd.layout import ModelFolder
 
 
-def run_training(config: Config, folder: ModelFolder) -> None:
+def run_training(
+    config: Config, folder: ModelFolder, saving: Saving, inputs: Sequence[Path] = ()
+) -> None:
     """Train what ``config`` describes; its hooks write weights and history to ``folder``.
 
-    The config itself is written before, so that MMDetection's own tools can do the same.
+    The config itself is written before, so that MMDetection's own tools can do the same. A training
+    that was cut short goes on from its newest state.
+
+    Args:
+        config: Of the training.
+        folder: Gets the results.
+        saving: When the training state is saved.
+        inputs: Weights that the training starts from or learns from. States that were saved with
+            other bytes there, another config or other annotations are not used.
+
+    Raises:
+        Interrupted: A signal has asked the job to end.
     """
+    annotations = Path(_innermost(config.train_dataloader.dataset).ann_file)
+    identity = digest_of(
+        {
+            "config": config.to_dict(),
+            "inputs": [sha256_of(path) for path in (annotations, *inputs)],
+        }
+    )
+    hook = {
+        "type": "TrainingStateHook",
+        "folder": str(folder.states),
+        "identity": identity,
+        "progress": str(folder.progress),
+        **saving.model_dump(),
+    }
+    config.custom_hooks = [*config.custom_hooks, hook]
     write_config(config, folder.training_config)
     # As Config.fromfile does: it registers the hooks, and the distiller where the config names it.
     import_modules_from_strings(**config.custom_imports)
     Runner.from_cfg(config).train()
+    TrainingStates(folder.states, identity).clear()
+    folder.progress.unlink(missing_ok=True)
+
+
+def _innermost(dataset: ConfigDict) -> ConfigDict:
+    """The data set inside wrappers."""
+    while "dataset" in dataset:
+        dataset = dataset.dataset
+    return dataset
 
 
 def write_config(config: Config, path: Path) -> None:

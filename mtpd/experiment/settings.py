@@ -132,6 +132,13 @@ class Student(Detector):
     name: Name
 
 
+class Saving(Settings):
+    """When a training's state is saved, beside the end of every epoch, so that it can go on."""
+
+    minutes: float | None = Field(default=10, gt=0, description="Time between two states")
+    iterations: int | None = Field(default=None, gt=0, description="Iterations between two states")
+
+
 class Method(Settings):
     """How a teacher teaches: the losses, the start of the first stage, a stage's schedule."""
 
@@ -214,6 +221,7 @@ class Experiment(Settings):
     methods: dict[Name, Method] = Field(default_factory=dict)
     runs: dict[Name, Run] = Field(default_factory=dict)
     resources: JobResources = JobResources()
+    saving: Saving = Saving()
 
     @model_validator(mode="after")
     def _names_agree(self) -> Experiment:

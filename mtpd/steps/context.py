@@ -42,5 +42,5 @@ class Context:
     def detector_config(self, name: str, training: Training) -> Config:
         """Config of the detector ``name`` with the experiment's data."""
         config = base_config(name, self.experiment.detector(name), self.dataset)
-        data_config(config, self.dataset, self.experiment.pipeline, training)
+        data_config(config, self.dataset, self.experiment.pipeline, training, self.experiment.seed)
         return config

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mmengine.config import Config
 
 from mtpd.detectors.config import without_pretrained
@@ -18,7 +20,8 @@ def train_stage(context: Context, method: str, chain: Chain) -> None:
     experiment = context.experiment
     training = experiment.stage_training(method, chain.last.epochs)
     write_config(context.detector_config(experiment.student.name, training), folder.config)
-    run_training(stage_config(context, method, chain, folder), folder)
+    config = stage_config(context, method, chain, folder)
+    run_training(config, folder, experiment.saving, stage_inputs(context, method, chain))
 
 
 def stage_config(context: Context, method: str, chain: Chain, folder: ModelFolder) -> Config:
@@ -31,17 +34,11 @@ def stage_config(context: Context, method: str, chain: Chain, folder: ModelFolde
     settings = experiment.method(method)
     training = experiment.stage_training(method, chain.last.epochs)
     config = context.training_config(experiment.student.name, training, folder)
-    parent = chain.parent
-    previous = (
-        context.layout.detector(experiment.student.name)
-        if parent is None
-        else context.layout.stage(method, str(parent))
-    )
-    afresh = starts_afresh(experiment, method, chain)
+    previous = previous_student(context, method, chain)
     teacher = chain.last.teacher
     if teacher is None:
         config.model = without_pretrained(config.model)
-        config.load_from = str(previous.weights)
+        config.load_from = str(previous)
         return config
     teacher_training = experiment.detector_training(teacher)
     config.model = {
@@ -50,8 +47,24 @@ def stage_config(context: Context, method: str, chain: Chain, folder: ModelFolde
         "teacher": context.detector_config(teacher, teacher_training).model,
         "losses": [loss.model_dump() for loss in settings.losses],
         "teacher_weights": str(context.layout.detector(teacher).weights),
-        "student_weights": None if afresh else str(previous.weights),
-        "start": settings.start if afresh else "weights",
+        "student_weights": None if previous is None else str(previous),
+        "start": settings.start if previous is None else "weights",
     }
     config.custom_imports["imports"].append("mtpd.distillation")
     return config
+
+
+def previous_student(context: Context, method: str, chain: Chain) -> Path | None:
+    """Weights that the last stage of ``chain`` starts from; None if it starts afresh."""
+    if chain.parent is not None:
+        return context.layout.stage(method, str(chain.parent)).weights
+    if starts_afresh(context.experiment, method, chain):
+        return None
+    return context.layout.detector(context.experiment.student.name).weights
+
+
+def stage_inputs(context: Context, method: str, chain: Chain) -> list[Path]:
+    """Weights that the last stage of ``chain`` depends on: student before, and teacher."""
+    previous, teacher = previous_student(context, method, chain), chain.last.teacher
+    found = [] if previous is None else [previous]
+    return found if teacher is None else [*found, context.layout.detector(teacher).weights]

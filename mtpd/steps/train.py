@@ -27,7 +27,7 @@ def train_detector(context: Context, name: str) -> None:
     config = context.training_config(name, training, folder)
     write_config(context.detector_config(name, training), folder.config)
     if detector.weights is None:
-        run_training(config, folder)
+        run_training(config, folder, context.experiment.saving)
         return
     init_default_scope("mmdet")
     model = MODELS.build(config.model)
