@@ -71,7 +71,7 @@ class Distiller(BaseModel):
         self._heads: tuple[DenseHeadAdapter, DenseHeadAdapter] | None = None
         if any(loss.needs_heads for loss in self.losses):
             self._heads = _adapter(self.student), _adapter(self.teacher)
-            self._towers = tuple(TowerTap(*head.first_convolutions) for head in self._heads)
+            self._towers = tuple(TowerTap(head) for head in self._heads)
         self.register_state_dict_post_hook(_leave_teacher_out)
         self.register_load_state_dict_post_hook(_do_not_miss_teacher)
         self.train()
@@ -94,7 +94,9 @@ class Distiller(BaseModel):
             return
         self.student.init_weights()
         if self.start == "inherit":
-            taken = inherit(self.student.state_dict(), self.teacher.state_dict())
+            taken = inherit(
+                self.student.state_dict(), self.teacher.state_dict(), self.pair.same_levels
+            )
             self.student.load_state_dict(taken.state, strict=False)
             for name in taken.copied:
                 logger.info("inherited from the teacher: %s", name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -46,7 +47,7 @@ class Features:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The annotated boxes of a batch, padded to as many as its fullest image has.
+    """The annotated boxes of a batch, padded to as many as its fullest image has, and at least one.
 
     Attributes:
         boxes: (N, G, 4) as x1, y1, x2, y2 in pixels of the input.
@@ -66,9 +67,12 @@ class GroundTruth:
     ) -> GroundTruth:
         """From each image's boxes (G_i, 4) and labels (G_i)."""
         counts = torch.tensor([len(own) for own in boxes], device=boxes[0].device)
-        padded = pad_sequence(list(boxes), batch_first=True)
+        # An invalid one at the end of each leaves no batch without boxes to reduce over.
+        padded = pad_sequence([F.pad(own, (0, 0, 0, 1)) for own in boxes], batch_first=True)
+        classes = pad_sequence([F.pad(own, (0, 1)) for own in labels], batch_first=True)
         valid = torch.arange(padded.shape[1], device=padded.device) < counts[:, None]
-        return cls(padded, pad_sequence(list(labels), batch_first=True), valid, size)
+        fullest = max(1, padded.shape[1] - 1)
+        return cls(padded[:, :fullest], classes[:, :fullest], valid[:, :fullest], size)
 
     @classmethod
     def from_samples(cls, samples: Sequence[Any], size: tuple[int, int]) -> GroundTruth:

@@ -25,18 +25,15 @@ def box_masks(truth: GroundTruth, grid: Sequence[int]) -> tuple[Tensor, Tensor]:
         Foreground and background, each (N, H, W) in the boxes' type.
     """
     (height, width), (input_height, input_width) = grid, truth.size
-    ratios = truth.boxes.new_tensor(
-        [width / input_width, height / input_height, width / input_width, height / input_height]
-    )
-    scaled = truth.boxes * ratios
-    first, last = scaled[..., :2].floor(), scaled[..., 2:].ceil()  # (N, G, 2) as x, y
-    columns = _within(width, first[..., 0], last[..., 0])
-    rows = _within(height, first[..., 1], last[..., 1])
+    x1, y1, x2, y2 = truth.boxes.unbind(-1)
+    left, right = (x1 * (width / input_width)).floor(), (x2 * (width / input_width)).ceil()
+    top, bottom = (y1 * (height / input_height)).floor(), (y2 * (height / input_height)).ceil()
+    columns, rows = _within(width, left, right), _within(height, top, bottom)
     # A box turned inside out covers no cell; its count of cells must not be zero for that.
-    share = truth.valid / (last - first + 1).clamp(min=1).prod(-1)
+    cells = (right - left + 1).clamp(min=1) * (bottom - top + 1).clamp(min=1)
+    share = truth.valid / cells
     values = (rows * share[..., None])[..., :, None] * columns[..., None, :]  # (N, G, H, W)
-    empty = truth.boxes.new_zeros(len(values), 1, height, width)
-    foreground = torch.cat([empty, values], 1).amax(1)
+    foreground = values.amax(1)
     background = (foreground == 0).to(foreground)
     return foreground, background / background.sum((1, 2), keepdim=True).clamp(min=1)
 

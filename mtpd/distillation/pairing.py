@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from torch import nn
 
 from mtpd.detectors.feature_maps import Level, fpn_levels, pair_levels
-from mtpd.distillation.heads import ADAPTERS, adapter_of
+from mtpd.distillation.heads import adapter_of
 from mtpd.experiment.losses import ONE_STAGE, TWO_STAGE
 
 
@@ -20,7 +20,8 @@ class Anatomy:
     Attributes:
         levels: Outputs of the neck, finest first.
         kind: ``one-stage`` or ``two-stage``.
-        head: Class of its head, for example ``FCOSHead``.
+        head: Class of its head, for example ``FCOSHead``; of the RoI head with two stages.
+        classes: Number of classes of a dense head; 0 with two stages.
         tower_channels: Channels after the first convolution of the head's towers; 0 where these
             cannot be read.
         obstacle: Why they cannot; None where they can.
@@ -29,14 +30,19 @@ class Anatomy:
     levels: tuple[Level, ...]
     kind: str
     head: str
+    classes: int
     tower_channels: int
     obstacle: str | None
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Anatomy:
-        """From what :func:`dataclasses.asdict` made of one; other keys are passed over."""
+        """From what :func:`dataclasses.asdict` made of one; other keys are passed over.
+
+        Raises:
+            KeyError: One of its own is missing.
+        """
         levels = tuple(Level(**level) for level in raw["levels"])
-        rest = {key: raw[key] for key in ("kind", "head", "tower_channels", "obstacle")}
+        rest = {field.name: raw[field.name] for field in fields(cls) if field.name != "levels"}
         return cls(levels=levels, **rest)
 
 
@@ -68,6 +74,12 @@ class Pair:
     teacher: Side
     strides: tuple[int, ...]
 
+    @property
+    def same_levels(self) -> bool:
+        """Whether all levels are paired, and those of one index with each other."""
+        sides = self.student, self.teacher
+        return all(side.levels == tuple(range(len(side.anatomy.levels))) for side in sides)
+
 
 def anatomy_of(detector: nn.Module) -> Anatomy:
     """Anatomy of ``detector``, its levels found by one small forward pass.
@@ -76,13 +88,14 @@ def anatomy_of(detector: nn.Module) -> Anatomy:
         UserError: It has no neck.
     """
     adapter = adapter_of(detector)
-    obstacle = adapter.obstacle if adapter else f"it is none of {', '.join(ADAPTERS)}"
+    obstacle = adapter.obstacle if adapter else "there is no adapter for it"
     two_stage = hasattr(detector, "roi_head")
     head = getattr(detector, "roi_head" if two_stage else "bbox_head", None)
     return Anatomy(
         levels=fpn_levels(detector),
         kind=TWO_STAGE if two_stage else ONE_STAGE,
-        head=type(head).__name__,
+        head="no box head" if head is None else type(head).__name__,
+        classes=getattr(head, "num_classes", 0),
         tower_channels=adapter.tower_channels if adapter and not obstacle else 0,
         obstacle=obstacle,
     )

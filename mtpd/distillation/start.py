@@ -25,8 +25,10 @@ class Inheritance:
     left: dict[str, str]
 
 
-def inherit(student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> Inheritance:
-    """Neck and head tensors of the teacher that fit the student.
+def inherit(
+    student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], same_levels: bool = True
+) -> Inheritance:
+    """Neck and head modules of the teacher that fit the student, each whole or not at all.
 
     A cascade teacher gives its first stage's heads. A box head that is class-agnostic in the
     teacher, (4, …), and class-aware in the student, (4·classes, …), is repeated for every class.
@@ -34,11 +36,16 @@ def inherit(student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> Inh
     Args:
         student: The student's state dictionary.
         teacher: The teacher's.
+        same_levels: Whether both necks have levels of the same strides. If not, modules of the same
+            name belong to other levels, and the neck is left.
     """
     state: dict[str, Tensor] = {}
     left: dict[str, str] = {}
     for name, own in student.items():
         if not name.startswith(INHERITED):
+            continue
+        if name.startswith("neck.") and not same_levels:
+            left[name] = "the necks have levels of other strides"
             continue
         source = teacher.get(name, teacher.get(_in_first_stage(name)))
         if source is None:
@@ -49,6 +56,10 @@ def inherit(student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> Inh
             state[name] = source.repeat(len(own) // 4, *[1] * (source.ndim - 1))
         else:
             left[name] = f"shape {tuple(own.shape)}, the teacher's is {tuple(source.shape)}"
+    torn = {name.rpartition(".")[0]: name for name in left}
+    for name in [name for name in state if name.rpartition(".")[0] in torn]:
+        del state[name]
+        left[name] = f"nor is {torn[name.rpartition('.')[0]]} of the same module"
     return Inheritance(state, tuple(state), left)
 
 

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
+from mtpd.distillation.heads import DenseHeadAdapter
+
 
 class TowerTap:
-    """Keeps what two tower convolutions gave since it was last asked, level by level.
+    """Keeps what the first convolutions of a head's towers gave in its latest forward pass.
 
-    Heads pass their levels one after the other through the same convolutions, finest first.
-
-    Args:
-        classification: Convolution of the classification tower.
-        regression: Convolution of the regression tower.
+    A head passes its levels one after the other through the same convolutions, finest first.
     """
 
-    def __init__(self, classification: nn.Module, regression: nn.Module) -> None:
+    def __init__(self, adapter: DenseHeadAdapter) -> None:
         self._maps: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for module, maps in zip((classification, regression), self._maps, strict=True):
-            module.register_forward_hook(_keeping(maps))
+        adapter.head.register_forward_pre_hook(self._begin)
+        for tower, module in enumerate(adapter.first_convolutions):
+            module.register_forward_hook(partial(self._keep, tower))
 
     def take(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Maps (N, C, H, W) of all levels of both towers; the tap lets go of them."""
-        classification, regression = (list(maps) for maps in self._maps)
-        for maps in self._maps:
-            maps.clear()
-        return classification, regression
+        """Maps (N, C, H, W) of all levels, classification and regression; the tap lets go."""
+        maps, self._maps = self._maps, ([], [])
+        return maps
 
+    def _begin(self, _head: nn.Module, _inputs: Any) -> None:
+        self._maps = ([], [])
 
-def _keeping(maps: list[Tensor]) -> Any:
-    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-        maps.append(output)
-
-    return hook
+    def _keep(self, tower: int, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        self._maps[tower].append(output)

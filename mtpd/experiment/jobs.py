@@ -134,7 +134,10 @@ def stage_settings(experiment: Experiment, method: str, chain: Chain) -> dict[st
 
 def pair_settings(experiment: Experiment, method: str) -> dict[str, Any]:
     """Settings that the check of a teacher depends on; the two detectors are inputs."""
-    return {"losses": _losses(experiment, method)}
+    return {
+        "losses": _losses(experiment, method),
+        "training": experiment.stage_training(method, None).model_dump(mode="json"),
+    }
 
 
 def evaluation_settings(experiment: Experiment, name: str) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 ONE_STAGE, TWO_STAGE = "one-stage", "two-stage"
 
-Weight = Annotated[float, Field(ge=0)]
-Temperature = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

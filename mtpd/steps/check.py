@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 from mmdet.registry import DATASETS, MODELS, OPTIMIZERS, PARAM_SCHEDULERS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from torch import nn
 
 from mtpd.detectors.config import coco_dataset, has_masks
 from mtpd.detectors.weights import load_weights
@@ -46,11 +48,11 @@ def check_pair(context: Context, method: str, teacher: str) -> None:
     """
     experiment, layout = context.experiment, context.layout
     names = experiment.student.name, teacher
-    student, other = (
-        Anatomy.from_json(read_json(layout.detector(name).check, "run the check step first"))
-        for name in names
-    )
+    student, other = (_anatomy(layout.detector(name).check) for name in names)
     paired = pair(student, other, names)
+    training = experiment.stage_training(method, None)
+    config = context.training_config(names[0], training, layout.detector(names[0]))
+    _check_schedule(f"methods.{method}", config, nn.Linear(1, 1), student.head)
     losses = experiment.method(method).losses
     for settings in losses:
         build_loss(settings, paired)
@@ -63,6 +65,19 @@ def check_pair(context: Context, method: str, teacher: str) -> None:
             "losses": [completed(settings, paired).model_dump() for settings in losses],
         },
     )
+
+
+def _anatomy(path: Path) -> Anatomy:
+    """What :func:`check_detector` wrote.
+
+    Raises:
+        UserError: It was not, or by another version.
+    """
+    raw = read_json(path, "run the check step first")
+    try:
+        return Anatomy.from_json(raw)
+    except (KeyError, TypeError) as error:
+        raise UserError(path, "was written by another version", "delete it") from error
 
 
 def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
@@ -79,20 +94,8 @@ def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
     if detector.weights is not None:
         classes = load_weights(model, detector.weights, detector.sha256, detector.trusted)
         check_classes(detector.weights, name, classes, context.dataset.classes)
-    if anatomy.head in WITHOUT_AMP and config.optim_wrapper.type == "AmpOptimWrapper":
-        raise UserError(
-            f"{name}: training.amp",
-            f"MMDetection's {anatomy.head} does not train in mixed precision",
-            "set it to false",
-        )
-    kind = config.optim_wrapper.optimizer.get("type")
-    if not isinstance(kind, str) or OPTIMIZERS.get(kind) is None:
-        remedy = "use one of torch.optim, such as SGD or AdamW"
-        raise UserError(f"{name}: training.optimizer.type", f"no optimiser is '{kind}'", remedy)
-    with _explained(f"{name}: training", "the schedule does not build", "mend its settings"):
-        wrapper = build_optim_wrapper(model, config.optim_wrapper)
-        for scheduler in config.param_scheduler:
-            PARAM_SCHEDULERS.build({**scheduler, "optimizer": wrapper.optimizer})
+    if detector.weights is None:
+        _check_schedule(name, config, model, anatomy.head)
     for mode in ("train", "test"):
         with _explained(
             f"{name}: pipeline", f"no image passes the {mode} pipeline", "set pipeline.size"
@@ -100,6 +103,32 @@ def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
             pipeline = config[f"{mode}_pipeline"]
             DATASETS.build(coco_dataset(context.dataset, "val", pipeline))[0]
     return anatomy, sum(p.numel() for p in model.parameters())
+
+
+def _check_schedule(where: str, config: Config, model: nn.Module, head: str) -> None:
+    """Optimiser and learning-rate schedule build, and suit the head.
+
+    Raises:
+        UserError: They do not.
+    """
+    if head in WITHOUT_AMP and config.optim_wrapper.type == "AmpOptimWrapper":
+        raise UserError(
+            f"{where}: training.amp",
+            f"MMDetection's {head} does not train in mixed precision",
+            "set it to false",
+        )
+    kind = config.optim_wrapper.optimizer.get("type")
+    if not isinstance(kind, str) or OPTIMIZERS.get(kind) is None:
+        remedy = "use one of torch.optim, such as SGD or AdamW"
+        raise UserError(f"{where}: training.optimizer.type", f"no optimiser is '{kind}'", remedy)
+    # Mixed precision is no matter of the schedule, and its wrapper builds only beside a GPU.
+    plain = {**config.optim_wrapper, "type": "OptimWrapper"}
+    for key in ("loss_scale", "dtype", "use_fsdp"):
+        plain.pop(key, None)
+    with _explained(f"{where}: training", "the schedule does not build", "mend its settings"):
+        wrapper = build_optim_wrapper(model, plain)
+        for scheduler in config.param_scheduler:
+            PARAM_SCHEDULERS.build({**scheduler, "optimizer": wrapper.optimizer})
 
 
 def _check_annotations(context: Context, name: str, config: Config) -> None:

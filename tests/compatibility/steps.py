@@ -55,6 +55,7 @@ def outcome(case: Case) -> dict[str, Any]:
     except UserError as error:
         return {"refused": str(error)}
     model.teacher.init_weights()
+    _calibrate(model.teacher, model.data_preprocessor(batch(STEPS), True)["inputs"])
     model.init_weights()
     # So small a rate that random weights of full size do not run away in two steps.
     optimiser = {"type": "SGD", "lr": 1e-5}
@@ -63,23 +64,48 @@ def outcome(case: Case) -> dict[str, Any]:
     )
     before = _trainable(model.student)
     frozen = {name: value.clone() for name, value in model.teacher.state_dict().items()}
+    assert _reach(model) > 0, "the distillation loss alone moves nothing"
     values = []
     for step in range(STEPS):
         model.train()
         logged = model.train_step(batch(step), wrapper)
         assert all(bool(torch.isfinite(value).all()) for value in logged.values()), logged
-        values.append(round(float(logged[model.loss_names[0]]), 4))
+        values.append(float(logged[model.loss_names[0]]))
+    assert min(values) > 0
     moved = [name for name, value in _trainable(model.student).items() if value != before[name]]
     assert moved, "no parameter of the student has changed"
     for name, value in model.teacher.state_dict().items():
         assert torch.equal(value, frozen[name]), f"the teacher's {name} has changed"
     return {
         "strides": list(model.pair.strides),
-        "losses": values,
+        "losses": [float(f"{value:.4g}") for value in values],
         "moved": f"{len(moved)}/{len(before)}",
         "seconds": round(time.monotonic() - began, 1),
         "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
+
+
+def _calibrate(teacher: Any, images: torch.Tensor) -> None:
+    """Give batch norms the statistics of ``images``: with none, deep random networks explode."""
+    norms = [m for m in teacher.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.train()
+        norm.momentum = 1.0
+    with torch.no_grad():
+        teacher.extract_feat(images)
+    teacher.eval()
+
+
+def _reach(model: Any) -> float:
+    """Largest gradient of the distillation loss alone at the student's parameters."""
+    data = model.data_preprocessor(batch(STEPS), True)
+    model.train()
+    losses = model(data["inputs"], data["data_samples"], mode="loss")
+    losses[model.loss_names[0]].backward()
+    grads = [p.grad for p in model.student.parameters() if p.grad is not None]
+    reach = max(float(grad.abs().max()) for grad in grads)
+    model.zero_grad()
+    return reach
 
 
 def batch(seed: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from mmengine.registry import init_default_scope
 from mtpd.detectors.weights import save_weights
 from mtpd.distillation import Distiller
 from mtpd.distillation.heads import adapter_of
+from mtpd.distillation.start import inherit
 from mtpd.errors import UserError
 
 # Those that work between any two detectors.
@@ -280,6 +282,24 @@ class TestDenseHeads:
         sum(losses[name] for name in model.loss_names).backward()
         assert all(torch.isfinite(losses[name]) for name in model.loss_names)
 
+    def test_the_teacher_s_features_carry_no_graph(self, head: str) -> None:
+        model = self.build(head)
+        data = model.data_preprocessor(batch(), True)
+        found = model._teacher_features(data["inputs"])
+        maps = [*found.fpn, *found.classification, *found.regression]
+        assert len(maps) == 15
+        everything = [*maps, found.predictions.scores, found.predictions.boxes]
+        assert not any(tensor.requires_grad for tensor in everything)
+
+    def test_a_pass_in_between_changes_nothing(self, head: str) -> None:
+        model = distiller(dense(head), dense(head), losses=[{"type": "pgd"}])
+        copied = copy.deepcopy(model)
+        first = losses_of(model, batch())["loss_distill_pgd"]
+        data = model.data_preprocessor(batch(seed=1), True)
+        model.student(data["inputs"], data["data_samples"], mode="tensor")
+        for one in (model, copied):
+            torch.testing.assert_close(losses_of(one, batch())["loss_distill_pgd"], first)
+
     def test_predicting_leaves_no_maps_behind(self, head: str) -> None:
         model = self.build(head).eval()
         data = model.data_preprocessor(batch(), False)
@@ -304,6 +324,33 @@ def test_towers_of_unlike_heads_and_widths_are_adapted() -> None:
     assert loss.classification_adapter.levels[0].weight.shape[:2] == (256, 64)
     losses_of(model, batch())["loss_distill_pgd"].backward()
     assert all(p.grad is not None for p in loss.parameters())
+
+
+def test_levels_of_unlike_index_are_paired_by_stride() -> None:
+    fewer = {
+        "model.neck.num_outs": 4,
+        "model.bbox_head.anchor_generator.strides": [8, 16, 32, 64],
+    }
+    later = {
+        "model.neck.start_level": 2,
+        "model.neck.num_outs": 4,
+        "model.bbox_head.anchor_generator.strides": [16, 32, 64, 128],
+    }
+    for student, teacher in ((fewer, later), (later, fewer)):
+        model = distiller(
+            dense("ATSSHead", **student), dense("GFLHead", **teacher), losses=[{"type": "pgd"}]
+        )
+        assert model.pair.strides == (16, 32, 64)
+        found = model._teacher_features(torch.rand(1, 3, 128, 128))
+        assert [level.shape[-1] for level in found.regression] == [8, 4, 2]
+        assert len(found.predictions.points) == 64 + 16 + 4
+        losses_of(model, batch(size=128))["loss_distill_pgd"].backward()
+
+
+def test_heads_for_unlike_classes_cannot_be_compared() -> None:
+    with pytest.raises(UserError, match=r"same classes \(are 3 and 2\)"):
+        two = {"model.bbox_head.num_classes": 2}
+        distiller(dense("ATSSHead"), dense("GFLHead", **two), losses=[{"type": "pgd"}])
 
 
 def test_two_mechanisms_count_by_their_weights() -> None:
@@ -335,3 +382,11 @@ def test_says_what_it_inherits_and_by_which_levels(caplog: pytest.LogCaptureFixt
         "not inherited: neck.lateral_convs.0.conv.weight "
         "(shape (32, 32, 1, 1), the teacher's is (48, 32, 1, 1))"
     ]
+
+
+def test_a_neck_of_other_levels_is_not_inherited() -> None:
+    model = distiller(mask_rcnn(), retinanet(), start="inherit")
+    before = {name: value.clone() for name, value in model.student.neck.state_dict().items()}
+    taken = inherit(model.student.state_dict(), model.teacher.state_dict(), model.pair.same_levels)
+    assert not any(name.startswith("neck.") for name in taken.copied)
+    assert set(before) == {name.removeprefix("neck.") for name in taken.left if "neck." in name}

@@ -30,35 +30,22 @@ def built(config: str) -> Any:
     return detector
 
 
+SOFTMAX = {"_delete_": True, "type": "CrossEntropyLoss", "use_sigmoid": False}
+
+
 def test_every_adapter_is_tried() -> None:
     assert set(SHIPPED_DENSE) == set(ADAPTERS)
+
+
+def test_fcos_whose_distances_are_powers() -> None:
+    """Older FCOS, which gives exp(x) in pixels where newer ones give x in strides."""
+    _compare_predictions(built("fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py"))
 
 
 @pytest.mark.parametrize("head", SHIPPED_DENSE)
 class TestEveryHead:
     def test_predictions_are_those_of_mmdetection(self, head: str) -> None:
-        detector = built(SHIPPED_DENSE[head])
-        # All positions and classes, none left out by threshold or suppression.
-        everything = {"nms_pre": 10**6, "score_thr": -1.0, "min_bbox_size": -1}
-        detector.bbox_head.test_cfg.update(everything)
-        data = detector.data_preprocessor(batch(images=2, size=64), False)
-        with torch.no_grad():
-            maps = detector.extract_feat(data["inputs"])
-            outputs = detector.bbox_head(maps)
-            expected = detector.bbox_head.predict_by_feat(
-                *outputs,
-                batch_img_metas=[{"img_shape": (10**6, 10**6)}] * 2,
-                with_nms=False,
-                rescale=False,
-            )
-        found = adapter_of(detector).predictions(outputs, range(len(maps)))
-        positions, classes = len(found.points), found.scores.shape[-1]
-        for image, own in enumerate(expected):
-            # MMDetection gives a box once for every class; boxes are clipped to the image.
-            assert len(own) == positions * classes
-            distances = torch.cdist(own.bboxes.double(), found.boxes[image].clamp(min=0).double())
-            assert distances.min(0).values.max() < 1e-3
-            assert distances.min(1).values.max() < 1e-3
+        _compare_predictions(built(SHIPPED_DENSE[head]))
 
     def test_levels_are_chosen(self, head: str) -> None:
         detector = built(SHIPPED_DENSE[head])
@@ -84,10 +71,11 @@ class TestEveryHead:
     def test_towers_are_those_after_the_first_convolution(self, head: str) -> None:
         detector = built(SHIPPED_DENSE[head])
         adapter = adapter_of(detector)
-        tap = TowerTap(*adapter.first_convolutions)
+        tap = TowerTap(adapter)
         with torch.no_grad():
             maps = detector.extract_feat(torch.rand(2, 3, 64, 64))
             detector.bbox_head(maps)
+            detector.bbox_head(maps)  # the latest pass counts
             classification, regression = tap.take()
             assert tap.take() == ([], [])
             for level, own in enumerate(maps):
@@ -112,6 +100,7 @@ def test_scores_are_those_of_the_class_and_position() -> None:
     [
         ({"model.bbox_head.stacked_convs": 0}, "towers have no convolution"),
         ({"model.bbox_head.anchor_generator.ratios": [0.5, 1.0]}, "2 priors at a position"),
+        ({"model.bbox_head.loss_cls": SOFTMAX}, "scores are no sigmoids"),
     ],
 )
 def test_heads_that_cannot_be_read_say_why(options: dict[str, Any], words: str) -> None:
@@ -121,3 +110,27 @@ def test_heads_that_cannot_be_read_say_why(options: dict[str, Any], words: str) 
 
 def test_no_adapter_for_other_heads() -> None:
     assert adapter_of(MODELS.build(shipped("retinanet/retinanet_r50_fpn_1x_coco.py"))) is None
+
+
+def _compare_predictions(detector: Any) -> None:
+    # All positions and classes, none left out by threshold or suppression.
+    everything = {"nms_pre": 10**6, "score_thr": -1.0, "min_bbox_size": -1}
+    detector.bbox_head.test_cfg.update(everything)
+    data = detector.data_preprocessor(batch(images=2, size=64), False)
+    with torch.no_grad():
+        maps = detector.extract_feat(data["inputs"])
+        outputs = detector.bbox_head(maps)
+        expected = detector.bbox_head.predict_by_feat(
+            *outputs,
+            batch_img_metas=[{"img_shape": (10**6, 10**6)}] * 2,
+            with_nms=False,
+            rescale=False,
+        )
+    found = adapter_of(detector).predictions(outputs, range(len(maps)))
+    positions, classes = len(found.points), found.scores.shape[-1]
+    for image, own in enumerate(expected):
+        # MMDetection gives a box once for every class; boxes are clipped to the image.
+        assert len(own) == positions * classes
+        distances = torch.cdist(own.bboxes.double(), found.boxes[image].clamp(min=0).double())
+        assert distances.min(0).values.max() < 1e-3
+        assert distances.min(1).values.max() < 1e-3

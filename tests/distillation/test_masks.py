@@ -114,11 +114,21 @@ class TestGaussianWeights:
             )  # fmt: skip
             torch.testing.assert_close(result[image], expected, rtol=1e-9, atol=1e-12)
 
-    def test_noise_on_average_is_its_variance(self) -> None:
-        """What the paper draws as noise of ±0.05 pixel, on positions in a row."""
+    def test_drawn_noise_gives_the_same_on_a_grid(self) -> None:
+        """As the paper draws it, ±0.05 pixel on every coordinate, before the fit."""
         torch.manual_seed(0)
-        drawn = (torch.rand(2_000_000) - 0.5) * 0.1
-        assert float(drawn.var()) == pytest.approx(NOISE_VARIANCE, rel=0.01)
+        y, x = torch.meshgrid(torch.arange(5.0), torch.arange(6.0), indexing="ij")
+        points = torch.stack([x.flatten(), y.flatten()], 1).double() * 8 + 4
+        box = torch.tensor([[0.0, 0.0, 50.0, 50.0]]).double()
+        boxes = GroundTruth.of([box], [torch.zeros(1, dtype=torch.long)], SIZE)
+        ours = gaussian_weights(torch.ones(1, 1, 30).double(), points, boxes, 30)[0]
+        total = torch.zeros(30).double()
+        for _ in range(200):
+            noisy = points + (torch.rand(30, 2) - 0.5) * 0.1
+            centred = noisy - noisy.mean(0)
+            inverse = (centred.T @ centred / 30).inverse()
+            total += torch.exp(-(centred @ inverse * centred).sum(1) / 2)
+        torch.testing.assert_close(total / 200, ours, rtol=0.01, atol=0)
 
     @pytest.mark.parametrize("step", [(8.0, 0.0), (0.0, 8.0), (8.0, 8.0), (512.0, 512.0)])
     def test_positions_in_a_row_are_finite_in_single_precision(

@@ -30,6 +30,14 @@ def test_neck_and_head_where_names_and_shapes_agree() -> None:
     assert "(9,)" in taken.left["bbox_head.w"]
 
 
+def test_a_module_is_copied_whole_or_not_at_all() -> None:
+    student = state(bbox_head__a__weight=(4, 2), bbox_head__a__bias=(4,), bbox_head__b__bias=(4,))
+    teacher = state(bbox_head__a__weight=(4, 9), bbox_head__a__bias=(4,), bbox_head__b__bias=(4,))
+    taken = inherit(student, teacher)
+    assert taken.copied == ("bbox_head.b.bias",)
+    assert taken.left["bbox_head.a.bias"] == "nor is bbox_head.a.weight of the same module"
+
+
 def test_a_cascade_gives_its_first_stage_repeated_for_every_class() -> None:
     name = "roi_head.bbox_head.fc_reg"
     agnostic, aware = nn.Linear(6, 4), nn.Linear(6, 12)

@@ -110,7 +110,7 @@ def test_levels_that_share_no_stride(context: Callable[..., Context]) -> None:
     ("loss", "words"),
     [
         ("pkd", r"student and b: pkd needs FPN levels of like channels \(are 32, .* and 48, "),
-        ("pgd", r"student: RetinaHead: pgd cannot read this head \(it is none of FCOSHead, "),
+        ("pgd", r"student: RetinaHead: pgd cannot read this head \(there is no adapter"),
     ],
 )
 def test_losses_that_cannot_work_between_the_two(
@@ -129,6 +129,25 @@ def test_autoassign_in_mixed_precision(context: Callable[..., Context]) -> None:
     config = "mmdet::autoassign/autoassign_r50-caffe_fpn_1x_coco.py"
     checked = context(("teachers.a.config", config), ("training.amp", True))
     refused(checked, "a: training.amp: .*AutoAssignHead does not train in mixed precision", "a")
+
+
+def test_a_method_s_own_schedule(context: Callable[..., Context]) -> None:
+    optimizer = {"type": "Adamm", "lr": 0.1}
+    checked = context(("methods.fm.training", {"optimizer": optimizer}))
+    for name in ("student", "a"):
+        check_detector(checked, name)
+    with pytest.raises(UserError, match=r"methods\.fm: training.optimizer.type: no optimiser is"):
+        check_pair(checked, "fm", "a")
+
+
+def test_a_check_of_another_version(context: Callable[..., Context]) -> None:
+    checked = context()
+    for name in ("student", "a"):
+        check_detector(checked, name)
+    path = checked.layout.detector("a").check
+    path.write_text('{"levels": [], "parameters": 1}')
+    with pytest.raises(UserError, match=r"a/check.json: was written by another version; delete it"):
+        check_pair(checked, "fm", "a")
 
 
 def test_semantic_maps_that_no_data_has(context: Callable[..., Context]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
 from micro import MICRO, PROJECT, changed
@@ -67,7 +65,3 @@ def test_two_mechanisms_in_a_chain(context: Context) -> None:
         "weights",
         str(layout.stage("both", "a").weights),
     )
-
-
-def test_results_are_where_the_layout_says(context: Context) -> None:
-    assert Path(context.layout.pair("both", "a")).parts[-3:] == ("pairs", "both", "a.json")

@@ -125,8 +125,14 @@ def test_what_was_deleted_runs_again_with_what_depends_on_it(
         (
             "methods.fm.training",
             {"epochs": 2},
-            ["evaluate_stage fm a+b", "evaluate_stage fm c", "results", "stage fm a",
-             "stage fm a+b", "stage fm c"],
+            ["check_pair fm a", "check_pair fm b", "check_pair fm c", "evaluate_stage fm a+b",
+             "evaluate_stage fm c", "results", "stage fm a", "stage fm a+b", "stage fm c"],
+        ),
+        (
+            "methods.fm.losses",
+            [{"type": "feature_matching", "weight": 0.3}],
+            ["check_pair fm a", "check_pair fm b", "check_pair fm c", "evaluate_stage fm a+b",
+             "evaluate_stage fm c", "results", "stage fm a", "stage fm a+b", "stage fm c"],
         ),
         (
             "teachers.b.training",

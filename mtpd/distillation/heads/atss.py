@@ -12,5 +12,6 @@ class ATSSAdapter(DenseHeadAdapter):
 
     def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:  # noqa: ARG002
         """Boxes from deltas (N, H·W, 4)."""
-        boxes: Tensor = self.head.bbox_coder.decode(priors, raw)
-        return boxes
+        # One row for every box: MMDetection decodes batches in a way meant for exports.
+        boxes: Tensor = self.head.bbox_coder.decode(priors.flatten(0, 1), raw.flatten(0, 1))
+        return boxes.view_as(raw)

@@ -29,6 +29,8 @@ class DenseHeadAdapter(ABC):
         """Why this head, though of a known class, cannot be read; None if it can."""
         if not len(self.head.cls_convs) or not len(self.head.reg_convs):
             return "its towers have no convolution"
+        if not self.head.use_sigmoid_cls:
+            return "its scores are no sigmoids"
         priors = max(self.head.prior_generator.num_base_priors)
         return None if priors == 1 else f"it has {priors} priors at a position instead of one"
 

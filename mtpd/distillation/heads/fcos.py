@@ -9,7 +9,7 @@ from mtpd.distillation.heads.base import DenseHeadAdapter
 
 
 class FCOSAdapter(DenseHeadAdapter):
-    """In eval mode both heads give distances already multiplied with the stride."""
+    """In eval mode both heads give distances in pixels, whatever they were trained to give."""
 
     def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:  # noqa: ARG002
         """Boxes from distances (N, H·W, 4): left, top, right, bottom."""

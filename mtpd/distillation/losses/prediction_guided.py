@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mtpd.distillation.adapter import LevelAdapter
 from mtpd.distillation.features import Features, GroundTruth
+from mtpd.distillation.heads import ADAPTERS
 from mtpd.distillation.losses.base import DistillationLoss, given
 from mtpd.distillation.masks import outside_boxes
 from mtpd.distillation.pairing import Side
@@ -34,8 +35,8 @@ class PredictionGuidedLoss(DistillationLoss):
       + δ Σ |ΔA^C|/count
 
     Raises:
-        UserError: A head's towers cannot be read, or nothing is published for it and the settings
-            leave that open.
+        UserError: A head's towers cannot be read, the numbers of classes differ, or nothing is
+            published for the student's head and the settings leave that open.
     """
 
     needs_heads = True
@@ -47,8 +48,15 @@ class PredictionGuidedLoss(DistillationLoss):
                 raise UserError(
                     f"{side.name}: {side.anatomy.head}",
                     f"pgd cannot read this head ({side.anatomy.obstacle})",
-                    "use another loss, or a detector with one of these heads",
+                    f"use another loss, or one of these heads: {', '.join(ADAPTERS)}",
                 )
+        if student.anatomy.classes != teacher.anatomy.classes:
+            raise UserError(
+                f"{student.name} and {teacher.name}",
+                f"pgd needs heads for the same classes (are {student.anatomy.classes} and "
+                f"{teacher.anatomy.classes})",
+                "set num_classes alike",
+            )
         for key in ("alpha", "temperature", "positions"):
             if getattr(settings, key) is None:
                 raise UserError(
