@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow compatibility lint format bench schema report clean
+.PHONY: help demo test test-slow test-slurm compatibility lint format bench schema report clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: .venv/.dev ## the tests
 
 test-slow: .venv/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup -m slow
+
+test-slurm: .venv/.dev ## the tests on a real Slurm, installed and started here (Debian, root)
+	$(BIN)/python -m pytest tests/slurm -m slurm -rs
 
 compatibility: .venv/.dev ## docs/compatibility.md: full-size pairs, two steps each; half an hour
 	rm -rf results/compatibility

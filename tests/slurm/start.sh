@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Install and start a Slurm of one node with two GPUs on this Debian machine: munged, slurmctld, slurmd.
+# May be called again: what runs already is left alone. Where there are no GPUs, two devices are made
+# for Slurm to count. Says so in one line and ends with status 3 where Slurm cannot be had.
+set -euo pipefail
+
+skip() {
+    echo "SLURM TESTS SKIPPED: $1" >&2
+    exit 3
+}
+
+[ "$(id -u)" = 0 ] || skip "starting Slurm's daemons needs root"
+
+if ! command -v slurmctld slurmd munged scontrol sbatch > /dev/null; then
+    command -v apt-get > /dev/null || skip "Slurm is not installed, and there is no apt-get"
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update && apt-get install --yes --no-install-recommends slurm-wlm munge; } \
+        > /tmp/slurm-install.log 2>&1 || skip "apt-get install slurm-wlm munge failed: /tmp/slurm-install.log"
+fi
+
+host=$(hostname -s)
+spool=/var/spool/mtpd-slurm
+configuration=$(
+    cat << END
+ClusterName=mtpd
+SlurmctldHost=$host
+SlurmUser=root
+AuthType=auth/munge
+# A requeued job may start when its old credential has expired: not after two minutes.
+AuthInfo=cred_expire=10
+CredType=cred/munge
+StateSaveLocation=$spool/controller
+SlurmdSpoolDir=$spool/node
+SlurmctldPidFile=$spool/slurmctld.pid
+SlurmdPidFile=$spool/slurmd.pid
+SlurmctldLogFile=$spool/slurmctld.log
+SlurmdLogFile=$spool/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+MpiDefault=none
+ReturnToService=2
+MinJobAge=300
+KillWait=15
+OverTimeLimit=0
+# The scheduler looks every few seconds, as the jobs last no longer.
+SchedulerParameters=sched_interval=2,bf_interval=2
+GresTypes=gpu
+# Two jobs run side by side on any machine.
+SlurmdParameters=config_overrides
+TaskProlog=$spool/task_begins
+TaskEpilog=$spool/task_ends
+NodeName=$host CPUs=2 RealMemory=16000 Gres=gpu:2 State=UNKNOWN
+PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP
+PartitionName=other Nodes=$host MaxTime=INFINITE State=UP
+END
+)
+
+for number in 0 1; do
+    [ -e /dev/nvidia$number ] || mknod /dev/nvidia$number c 1 3
+done
+
+mkdir -p /etc/slurm $spool/controller $spool/node
+# What each task sees, and when, is written to the file that its environment names.
+for event in begins ends; do
+    cat > $spool/task_$event << 'END'
+#!/bin/sh
+[ -z "${MTPD_TASKS-}" ] || [ "${SLURM_STEP_ID-}" != 0 ] || echo \
+    "${0##*_} $SLURM_JOB_ID ${CUDA_VISIBLE_DEVICES:-none} $(date +%s.%N)" >> "$MTPD_TASKS"
+END
+    chmod +x $spool/task_$event
+done
+if [ "$(cat /etc/slurm/slurm.conf 2> /dev/null)" != "$configuration" ]; then
+    if [ -e /etc/slurm/slurm.conf ] && ! grep -q '^ClusterName=mtpd$' /etc/slurm/slurm.conf; then
+        skip "/etc/slurm/slurm.conf is of another cluster"
+    fi
+    echo "$configuration" > /etc/slurm/slurm.conf
+    echo "Name=gpu File=/dev/nvidia[0-1]" > /etc/slurm/gres.conf
+fi
+
+if ! munge -n > /dev/null 2>&1; then
+    install -d -o munge -g munge -m 0755 /run/munge
+    runuser -u munge -- munged || skip "munged does not start"
+fi
+pgrep -x slurmctld > /dev/null || slurmctld
+pgrep -x slurmd > /dev/null || slurmd
+
+for _ in $(seq 60); do
+    case "$(sinfo --noheader --nodes "$host" --format %T 2> /dev/null | head -n 1)" in
+        idle | mixed | allocated) exit 0 ;;
+        down* | unknown*) scontrol update NodeName="$host" State=RESUME 2> /dev/null || true ;;
+    esac
+    sleep 0.5
+done
+echo "Slurm was started, but its node does not come up: $spool/slurmctld.log $spool/slurmd.log" >&2
+exit 1
