@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,10 +65,10 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start Python processes that are killed, if still there, when the test ends."""
     started: list[subprocess.Popen[str]] = []
 
-    def python(code: str, *arguments: object, **options: object) -> subprocess.Popen[str]:
+    def python(code: str, *arguments: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", code, *map(str, arguments)]
         pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **options)
+        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
         started.append(process)
         return process
 
@@ -77,9 +78,9 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-def holder(start, count: int, inside: str = "time.sleep(60)", **options: object):
+def holder(start, count: int, inside: str = "time.sleep(60)", code: str = HOLD, arguments=()):
     """A process that holds ``count`` GPUs, and the devices that it has got."""
-    process = start(HOLD.format(inside=inside), count, **options)
+    process = start(code.format(inside=inside), count, *arguments)
     devices = tuple(process.stdout.readline().split())
     assert devices, process.stderr.read()
     return process, devices
@@ -383,6 +384,15 @@ def test_an_error_inside_gives_the_gpus_back(machine, start) -> None:
     assert devices == UUIDS
 
 
+def test_who_waits_for_two_keeps_none_from_others(machine, start) -> None:
+    machine()
+    holder(start, 2)
+    patient = start(HOLD.format(inside="pass"), 2)
+    assert "waiting for 2" in patient.stderr.readline()
+    with leased_gpus(1, POLL) as devices:
+        assert devices == UUIDS[2:]
+
+
 # Many at once
 
 COMPETE = """
@@ -473,8 +483,25 @@ def test_killed_at_random_moments_no_gpu_is_lost_or_shared(machine, tmp_path, st
 
 # Several users
 
+HOLD_AS = "import os, sys; import mtpd.lease; os.setuid(int(sys.argv[2]))\n"
 
-def test_other_users_can_take_the_locks(machine) -> None:
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+@pytest.mark.parametrize("users", [(0, 65534), (65534, 0), (65534, 65533)])
+def test_users_do_not_share_a_gpu_either(monkeypatch, start, users) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to other users
+        Path(folder).chmod(0o777)
+        monkeypatch.setenv("MTPD_GPU_LOCKS", f"{folder}/locks")
+        code = HOLD_AS + "mtpd.lease.installed_gpus = list\n" + HOLD
+        _, first = holder(start, 1, code=code, arguments=users[:1])
+        second, devices = holder(start, 1, "pass", code=code, arguments=users[1:])
+        assert (first, devices) == (("0",), ("1",))
+        assert second.wait() == 0
+
+
+def test_the_umask_does_not_keep_other_users_out(machine) -> None:
     locks = machine()
     mask = os.umask(0o077)
     try:
