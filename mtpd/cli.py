@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -104,10 +106,10 @@ def train(
     threads: Threads = 1,
 ) -> None:
     """Train a detector without teacher, or take over the weights that the experiment names."""
-    context = _open(experiment, results, threads)
-    from mtpd.steps.train import train_detector
+    with _open_with_gpus(experiment, results, threads, "train") as context:
+        from mtpd.steps.train import train_detector
 
-    train_detector(context, detector)
+        train_detector(context, detector)
 
 
 @app.command()
@@ -119,11 +121,11 @@ def stage(
     threads: Threads = 1,
 ) -> None:
     """Train the last stage of a chain."""
-    context = _open(experiment, results, threads)
-    from mtpd.selection.chains import Chain
-    from mtpd.steps.stage import train_stage
+    with _open_with_gpus(experiment, results, threads, "train") as context:
+        from mtpd.selection.chains import Chain
+        from mtpd.steps.stage import train_stage
 
-    train_stage(context, method, Chain.parse(chain))
+        train_stage(context, method, Chain.parse(chain))
 
 
 @app.command()
@@ -140,20 +142,20 @@ def evaluate(
         raise UserError(
             "mtpd evaluate", "names no model", "give --detector, or --method and --chain"
         )
-    context = _open(experiment, results, threads)
-    from mtpd.experiment.jobs import detector_settings, stage_settings
-    from mtpd.selection.chains import Chain
-    from mtpd.steps.evaluate import evaluate as evaluate_model
+    with _open_with_gpus(experiment, results, threads, "infer") as context:
+        from mtpd.experiment.jobs import detector_settings, stage_settings
+        from mtpd.selection.chains import Chain
+        from mtpd.steps.evaluate import evaluate as evaluate_model
 
-    if detector is not None:
-        settings = detector_settings(context.experiment, detector)
-        evaluate_model(context, detector, context.layout.detector(detector), settings)
-    else:
-        assert method is not None
-        assert chain is not None
-        student = context.experiment.student.name
-        settings = stage_settings(context.experiment, method, Chain.parse(chain))
-        evaluate_model(context, student, context.layout.stage(method, chain), settings)
+        if detector is not None:
+            settings = detector_settings(context.experiment, detector)
+            evaluate_model(context, detector, context.layout.detector(detector), settings)
+        else:
+            assert method is not None
+            assert chain is not None
+            student = context.experiment.student.name
+            settings = stage_settings(context.experiment, method, Chain.parse(chain))
+            evaluate_model(context, student, context.layout.stage(method, chain), settings)
 
 
 @app.command()
@@ -164,10 +166,10 @@ def features(
     threads: Threads = 1,
 ) -> None:
     """Fill a detector's feature cache."""
-    context = _open(experiment, results, threads)
-    from mtpd.steps.features import cache_features
+    with _open_with_gpus(experiment, results, threads, "infer") as context:
+        from mtpd.steps.features import cache_features
 
-    cache_features(context, detector)
+        cache_features(context, detector)
 
 
 @app.command()
@@ -226,6 +228,19 @@ def _open(experiment: Path, results: Path, threads: int) -> Context:
     torch.set_num_threads(threads)
     cv2.setNumThreads(0)
     return Context.open(experiment, results)
+
+
+@contextmanager
+def _open_with_gpus(
+    experiment: Path, results: Path, threads: int, kind: Literal["train", "infer"]
+) -> Iterator[Context]:
+    """Open the experiment, with the GPUs that a job of this ``kind`` uses leased meanwhile."""
+    from mtpd.experiment.load import load_experiment
+    from mtpd.lease import leased_gpus
+
+    # Before torch is imported: it must not look at the devices of others.
+    with leased_gpus(getattr(load_experiment(experiment).resources, kind).gpus):
+        yield _open(experiment, results, threads)
 
 
 if __name__ == "__main__":

@@ -511,3 +511,69 @@ def test_the_umask_does_not_keep_other_users_out(machine) -> None:
         os.umask(mask)
     assert stat.S_IMODE(locks.stat().st_mode) == 0o1777
     assert {stat.S_IMODE(path.stat().st_mode) for path in locks.iterdir()} == {0o666}
+
+
+# The commands
+
+COMMANDS = {
+    "train": "train --detector a",
+    "stage": "stage --method fm --chain a",
+    "evaluate": "evaluate --detector a",
+    "features": "features --detector a",
+}
+
+RUN_ALL = """
+import os, sys
+from types import SimpleNamespace
+import mtpd.lease
+from mtpd.cli import app
+
+def lease(count):
+    assert steps_done or "torch" not in sys.modules
+    return real(count)
+
+def step(*_):
+    steps_done.append(os.environ["CUDA_VISIBLE_DEVICES"] or "none")
+
+steps_done = []
+real, mtpd.lease.leased_gpus = mtpd.lease.leased_gpus, lease
+functions = {"train": "train_detector", "stage": "train_stage", "features": "cache_features"}
+for name in ("train", "stage", "evaluate", "features"):
+    steps = SimpleNamespace(**{functions.get(name, name): step})
+    sys.modules[f"mtpd.steps.{name}"] = steps
+for command in sys.argv[2:]:
+    name, *options = command.split()
+    app([name, sys.argv[1], *options], standalone_mode=False)
+print(*steps_done)
+"""
+
+
+@pytest.mark.parametrize("gpus", [(1, 0), (0, 1)])
+def test_the_commands_lease_what_the_experiment_says(
+    machine, write_experiment, start, gpus: tuple[int, int]
+) -> None:
+    machine(UUIDS[:2])
+    experiment = write_experiment(
+        ("resources.train.gpus", gpus[0]), ("resources.infer.gpus", gpus[1])
+    )
+    process = start(RUN_ALL, experiment, *COMMANDS.values())
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    training, inference = (",".join(UUIDS[:count]) or "none" for count in gpus)
+    assert output.split() == [training, training, inference, inference]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_without_its_gpus_is_one_line(
+    machine, monkeypatch, write_experiment, start, command: str
+) -> None:
+    machine()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    kind = "train" if command in ("train", "stage") else "infer"
+    experiment = write_experiment((f"resources.{kind}.gpus", 1))
+    code = "import sys; from mtpd.cli import main; main()"
+    process = start(code, *COMMANDS[command].split(), experiment)
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    assert errors.count("\n") == 1
+    assert errors.startswith("error: CUDA_VISIBLE_DEVICES=: the job wants 1 GPU and may use 0")
