@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import random
 import re
 from pathlib import Path
@@ -47,7 +48,8 @@ class TrainingStates:
             record = {"sha256": sha256_of(path), "identity": self.identity}
             write_json(path.with_suffix(".json"), record)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
-            logger.warning("the training state could not be saved (%s); going on", error)
+            # As text: what holds the error holds the file, and so its place on the disk.
+            logger.warning("the training state could not be saved (%s); going on", str(error))
             path.unlink(missing_ok=True)
             return False
         for old in self._paths()[KEPT:]:
@@ -62,8 +64,12 @@ class TrainingStates:
         for path in self._paths():
             problem = self._problem(path)
             if problem is None:
-                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-                return state
+                try:
+                    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                except pickle.UnpicklingError:
+                    problem = "it holds more than tensors and plain values"
+                else:
+                    return state
             logger.warning("%s is not used: %s", path, problem)
         return None
 
