@@ -13,6 +13,7 @@ from cluster import CHAIN, START, ClusterProject, kill, slurm, wait_until
 pytestmark = pytest.mark.slurm
 
 SKIPPED = 3
+RULES_WITH_GPU = ("train", "stage", "evaluate_detector", "evaluate_stage")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -76,9 +77,7 @@ def test_a_job_sees_the_gpus_it_asks_for_and_no_two_see_the_same(finished: Clust
     rules = {job: name.split("/")[0] for job, name in finished.submitted().items()}
     tasks = finished.tasks()
     with_gpu = [task for task in tasks if task.devices != "none"]
-    assert {rules[task.job] for task in with_gpu} == {
-        "train", "stage", "features", "evaluate_detector", "evaluate_stage",
-    }  # fmt: skip
+    assert {rules[task.job] for task in with_gpu} == set(RULES_WITH_GPU)
     assert {task.devices for task in with_gpu} == {"0", "1"}
     at_once = [
         (one, other)
