@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow test-slurm compatibility lint format bench schema report clean
+.PHONY: help demo test test-slow test-slurm test-faults compatibility lint format bench schema report clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test-slow: .venv/.dev ## the tests that take minutes
 
 test-slurm: .venv/.dev ## the tests on a real Slurm, installed and started here (Debian, root)
 	$(BIN)/python -m pytest tests/slurm -m slurm -rs
+
+test-faults: .venv/.dev ## jobs killed at random moments, many times: an hour
+	$(BIN)/python -m pytest -n $(CORES) tests/faults -m faults
 
 compatibility: .venv/.dev ## docs/compatibility.md: full-size pairs, two steps each; half an hour
 	rm -rf results/compatibility

@@ -47,12 +47,18 @@ class DetectorWeightsHook(Hook):
 
 @HOOKS.register_module()
 class HistoryHook(Hook):
-    """Writes ``history.json``: mean losses, learning rate and validation figures of every epoch."""
+    """Writes ``history.json``: mean losses, learning rate and validation figures of every epoch.
+
+    Args:
+        path: Of the file.
+        identity: Digest of all that the training depends on, noted in the file.
+    """
 
     priority = "LOW"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, identity: str | None = None) -> None:
         self.path = Path(path)
+        self.identity = identity
         self.epochs: list[dict[str, Any]] = []
         self.startup_seconds: float | None = None
         self._sums: dict[str, Tensor] = {}
@@ -143,6 +149,7 @@ class HistoryHook(Hook):
             write_json(
                 self.path,
                 {
+                    "identity": self.identity,
                     "startup_seconds": round(self.startup_seconds or 0.0, 3),
                     # Linux counts in KiB
                     "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,

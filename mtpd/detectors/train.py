@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from mtpd.detectors.training_state import TrainingStates
 from mtpd.experiment.settings import Saving
-from mtpd.files import digest_of, sha256_of, whole_file
+from mtpd.files import digest_of, read_json, sha256_of, whole_file
 from mtpd.layout import ModelFolder
+
+logger = logging.getLogger(__name__)
 
 
 def run_training(
@@ -48,12 +53,47 @@ def run_training(
         **saving.model_dump(),
     }
     config.custom_hooks = [*config.custom_hooks, hook]
-    write_config(config, folder.training_config)
-    # As Config.fromfile does: it registers the hooks, and the distiller where the config names it.
-    import_modules_from_strings(**config.custom_imports)
-    Runner.from_cfg(config).train()
-    TrainingStates(folder.states, identity).clear()
-    folder.progress.unlink(missing_ok=True)
+    for own in config.custom_hooks:
+        if own["type"] == "HistoryHook":
+            own["identity"] = identity
+    with _alone(folder) as waited:
+        if waited and _is_made(folder, identity):
+            logger.info("another process has done this training meanwhile")
+            return
+        write_config(config, folder.training_config)
+        # As Config.fromfile does: it registers hooks, and the distiller where the config names it.
+        import_modules_from_strings(**config.custom_imports)
+        Runner.from_cfg(config).train()
+        TrainingStates(folder.states, identity).clear()
+        folder.progress.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: ModelFolder) -> Iterator[bool]:
+    """Be the only process that trains into ``folder``; gives whether another had to be awaited.
+
+    When a scheduler is killed its jobs live on, and the next one starts them again.
+    """
+    folder.path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.path / ".training.lock")
+    try:
+        lock.acquire(blocking=False)
+        waited = False
+    except Timeout:
+        logger.warning("another process is training into %s; waiting for it to end", folder.path)
+        lock.acquire()
+        waited = True
+    try:
+        yield waited
+    finally:
+        lock.release()
+
+
+def _is_made(folder: ModelFolder, identity: str) -> bool:
+    """Whether weights and history of this very training are there, whole."""
+    if not (folder.weights.is_file() and folder.history.is_file()):
+        return False
+    return bool(read_json(folder.history).get("identity") == identity)
 
 
 def _innermost(dataset: ConfigDict) -> ConfigDict:
