@@ -3,8 +3,12 @@
 _base_ = ["./mask_rcnn_r34_w32.py"]
 box_heads = [
     {
-        "type": "Shared2FCBBoxHead",
+        "type": "ConvFCBBoxHead",
+        "num_shared_convs": 1,
+        "num_shared_fcs": 1,
         "in_channels": 32,
+        "conv_out_channels": 32,
+        "norm_cfg": {"type": "BN", "requires_grad": True},
         "fc_out_channels": 128,
         "roi_feat_size": 7,
         "num_classes": 80,
@@ -32,7 +36,7 @@ box_training = [
         "sampler": {
             "type": "RandomSampler",
             "num": 64,
-            "pos_fraction": 0.25,
+            "pos_fraction": 0.5,
             "neg_pos_ub": -1,
             "add_gt_as_proposals": True,
         },
