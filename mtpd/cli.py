@@ -206,6 +206,17 @@ def results(
 
 
 @app.command()
+def status(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
+    """Show what is done, running, interrupted, failed or waiting; changes nothing."""
+    from mtpd.experiment.load import load_experiment
+    from mtpd.layout import Layout
+    from mtpd.reporting.status import print_status
+    from mtpd.steps.status import collect_status
+
+    print_status(collect_status(load_experiment(experiment), Layout(results, experiment.stem)))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of an experiment's YAML."""
     import json

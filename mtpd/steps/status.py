@@ -1,0 +1,194 @@
+"""How far an experiment is, told from its files alone, so from any machine that sees them."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from mtpd.errors import UserError
+from mtpd.experiment.jobs import chains_of_runs, order_settings
+from mtpd.experiment.settings import Experiment
+from mtpd.files import digest_of, read_json
+from mtpd.layout import Layout, ModelFolder
+from mtpd.reporting.status import (
+    ExperimentStatus,
+    Failure,
+    ModelStatus,
+    Progress,
+    RunStatus,
+)
+from mtpd.selection.chains import Chain
+
+FRESH_SECONDS = 180
+"""A job that has written nothing for longer does not run any more."""
+
+TAIL_BYTES = 64 * 1024
+LAST_LINES = 30  # not counting indented ones, such as the frames of a traceback
+_TRACEBACK = "Traceback (most recent call last):"
+_TRAINING = " - mmengine - "
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def collect_status(
+    experiment: Experiment, layout: Layout, now: float | None = None
+) -> ExperimentStatus:
+    """State of every detector and of every stage of every run.
+
+    Args:
+        experiment: The experiment.
+        layout: Where its results lie.
+        now: Seconds since 1970; None: this machine's clock.
+
+    Raises:
+        UserError: A file cannot be read, or ``order.json`` is not what the order step writes.
+    """
+    moment = time.time() if now is None else now
+    try:
+        return _collect(experiment, layout, moment)
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise UserError(error.filename, problem, "ask its owner for leave to read it") from error
+
+
+def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentStatus:
+    chains = _chains(experiment, layout)
+    detectors = []
+    for name in experiment.detectors:
+        folder = layout.detector(name)
+        before = [(folder.check, folder.log("check"))]
+        after = [
+            (folder.metrics, folder.log("evaluate")),
+            (folder.features, folder.log("features")),
+        ]
+        detectors.append(_model(name, folder, before, after, now))
+    runs = []
+    for name, run in experiment.runs.items():
+        stages = None
+        if name in chains:
+            prefixes = chains[name].prefixes()
+            stages = tuple(_stage(layout, run.method, prefix, now) for prefix in prefixes)
+        runs.append(RunStatus(name, run.method, stages))
+    own = [
+        (layout.dataset, layout.log("data")),
+        (layout.costs, layout.log("costs")),
+        (layout.order, layout.log("order")),
+        (layout.table("csv"), layout.log("results")),
+    ]
+    return ExperimentStatus(layout.root, tuple(detectors), tuple(runs), _failures(own))
+
+
+def _chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
+    """Chains of the runs whose order is decided, by the settings or by the order step."""
+    if not layout.order.exists():
+        return chains_of_runs(experiment, {})
+    order = read_json(layout.order)
+    try:
+        if order["config_hash"] != digest_of(order_settings(experiment)):
+            return chains_of_runs(experiment, {})  # it was made for other settings
+        teachers = {
+            name: run["teachers"] for name, run in order["runs"].items() if "teachers" in run
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(layout.order, "was written by another version", "delete it") from error
+    return chains_of_runs(experiment, teachers)
+
+
+def _stage(layout: Layout, method: str, chain: Chain, now: float) -> ModelStatus:
+    folder = layout.stage(method, str(chain))
+    before = []
+    if chain.last.teacher is not None:
+        pair = layout.pair(method, chain.last.teacher)
+        before = [(pair, pair.with_suffix(".log"))]
+    after = [(folder.metrics, folder.log("evaluate"))]
+    return _model(str(chain.last), folder, before, after, now)
+
+
+Product = tuple[Path, Path]
+"""What a job makes, and its log."""
+
+
+def _model(
+    name: str, folder: ModelFolder, before: list[Product], after: list[Product], now: float
+) -> ModelStatus:
+    """State of a training; the jobs ``before`` it can keep it from running."""
+    log = folder.log("train")
+    failures = (*_failures(before), *_failures([(folder.weights, log)]))
+    if folder.weights.exists():
+        return ModelStatus(name, folder.path, "done", failures=_failures(after))
+    progress = _progress(folder.progress)
+    if progress is None:
+        return ModelStatus(
+            name, folder.path, "failed" if failures else "waiting", failures=failures
+        )
+    written = folder.progress.stat().st_mtime
+    # A job that has gone on after an error in its log has not failed.
+    if any(failure.log.stat().st_mtime >= written for failure in failures):
+        return ModelStatus(name, folder.path, "failed", progress, failures)
+    logged = [log.stat().st_mtime] if log.exists() else []
+    running = (
+        progress.state != "saved" and _age(now, progress.updated, written, *logged) <= FRESH_SECONDS
+    )
+    return ModelStatus(name, folder.path, "running" if running else "interrupted", progress)
+
+
+def _progress(path: Path) -> Progress | None:
+    """What a training job says of itself; None if it says nothing that makes sense."""
+    try:
+        return Progress.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _age(now: float, *moments: float) -> float:
+    """Seconds since the latest of ``moments``; never negative.
+
+    The moments are from clocks of several machines. What seems to lie in the future is from one
+    that is ahead, and is believed only where all are.
+    """
+    return min((now - moment for moment in moments if moment <= now), default=0.0)
+
+
+def _failures(products: list[Product]) -> tuple[Failure, ...]:
+    """Jobs that have not made their product and whose log ends in an error."""
+    found = []
+    for product, log in products:
+        line = None if product.exists() else last_error(log)
+        if line is not None:
+            found.append(Failure(line, log))
+    return tuple(found)
+
+
+def last_error(log: Path) -> str | None:
+    """The line that says why the job of this log has failed; None if it does not say so.
+
+    It is ``error: …``, or the last line of a traceback; other processes may have had their say
+    after it, but training has not gone on.
+    """
+    try:
+        with log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    lines = [_COLOUR.sub("", line) for line in text.splitlines() if line.strip()]
+    return _last_error(lines)
+
+
+def _last_error(lines: list[str]) -> str | None:
+    unindented: list[str] = []
+    for line in reversed(lines):
+        if _TRAINING in line or len(unindented) == LAST_LINES:
+            return None
+        if line.startswith("error: "):
+            return _printable(line)
+        if line.startswith(_TRACEBACK):
+            return _printable(unindented[-1]) if unindented else None
+        if not line[0].isspace():
+            unindented.append(line)
+    return None
+
+
+def _printable(line: str) -> str:
+    return "".join(character for character in line if character.isprintable())
