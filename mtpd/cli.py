@@ -245,12 +245,22 @@ def _open(experiment: Path, results: Path, threads: int) -> Context:
 def _open_with_gpus(
     experiment: Path, results: Path, threads: int, kind: Literal["train", "infer"]
 ) -> Iterator[Context]:
-    """Open the experiment, with the GPUs that a job of this ``kind`` uses leased meanwhile."""
+    """Open the experiment, with the GPUs that a job of this ``kind`` uses leased meanwhile.
+
+    A training on several is run by as many processes; this one leaves when they have ended.
+    """
     from mtpd.experiment.load import load_experiment
+    from mtpd.launch import is_launched, launch
     from mtpd.lease import leased_gpus
 
+    if is_launched():
+        yield _open(experiment, results, threads)
+        return
+    gpus = getattr(load_experiment(experiment).resources, kind).gpus
     # Before torch is imported: it must not look at the devices of others.
-    with leased_gpus(getattr(load_experiment(experiment).resources, kind).gpus):
+    with leased_gpus(gpus):
+        if kind == "train" and gpus > 1:
+            raise typer.Exit(launch(gpus, sys.argv[1:]))
         yield _open(experiment, results, threads)
 
 

@@ -153,7 +153,11 @@ def schedule_config(config: Config, where: str, training: Training) -> None:
         wrapper.type = "AmpOptimWrapper" if training.amp else "OptimWrapper"
     config.optim_wrapper = wrapper
     config.param_scheduler = _schedulers(config, training, epochs, own_epochs)
-    config.pop("auto_scale_lr", None)
+    # The config's own says which batch its rate is made for; here the experiment does.
+    config.auto_scale_lr = {
+        "enable": training.lr_for_batch is not None,
+        "base_batch_size": training.lr_for_batch or 1,
+    }
 
 
 def runtime_config(config: Config, folder: ModelFolder, seed: int) -> None:

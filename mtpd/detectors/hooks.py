@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 from mmdet.registry import HOOKS
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -143,13 +143,15 @@ class HistoryHook(Hook):
             figures = {name.removeprefix("coco/"): value for name, value in metrics.items()}
             self.epochs[-1]["val"] = figures
 
-    def after_train(self, runner: Runner) -> None:  # noqa: ARG002
+    def after_train(self, runner: Runner) -> None:
         """Write the file, from one process only."""
         if is_main_process():
             write_json(
                 self.path,
                 {
                     "identity": self.identity,
+                    "images_per_step": runner.train_dataloader.batch_sampler.batch_size
+                    * get_world_size(),
                     "startup_seconds": round(self.startup_seconds or 0.0, 3),
                     # Linux counts in KiB
                     "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,

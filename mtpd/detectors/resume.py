@@ -15,17 +15,20 @@ from types import FrameType
 from typing import Any
 
 from mmdet.registry import HOOKS, LOOPS
-from mmengine.dist import is_main_process
+from mmengine.dist import get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
 from mtpd.detectors.hooks import HistoryHook
+from mtpd.detectors.parallel import any_of, gathered, world_size
 from mtpd.detectors.training_state import TrainingStates, random_state, set_random_state
 from mtpd.errors import Interrupted
 from mtpd.files import write_json
 
+AGREE_EVERY = 10
+"""Iterations after which several processes ask each other; each time costs a little."""
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 PROGRESS_SECONDS = 5.0
 PYTHON_STATE = {
@@ -130,9 +133,10 @@ class TrainingStateHook(Hook):
         """
         done = runner.iter + 1
         last = batch_idx + 1 == len(runner.train_dataloader)
-        if self._stop or last or self._is_due(done):
+        stop = self._is_asked(done, last)
+        if stop or last or self._is_due(done):
             self._save(runner, done, batch_idx + 1)
-        if self._stop:
+        if stop:
             self._end(runner, done)
         if time.monotonic() - self._reported > PROGRESS_SECONDS:
             self._report(runner, done, "training")
@@ -153,7 +157,8 @@ class TrainingStateHook(Hook):
         Raises:
             Interrupted: A signal has asked for it.
         """
-        if self._stop:
+        # Several processes would have to agree here too; they end at the next iteration.
+        if self._stop and world_size() == 1:
             self._end(runner, runner.iter)
 
     def after_train(self, runner: Runner) -> None:  # noqa: ARG002
@@ -161,17 +166,31 @@ class TrainingStateHook(Hook):
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
 
+    def _is_asked(self, done: int, last: bool) -> bool:
+        """Whether any process was asked to end; several agree every few iterations."""
+        if world_size() == 1:
+            return self._stop is not None
+        if not last and done % AGREE_EVERY:
+            return False
+        asked = next((name for name in gathered(self._stop) if name), None)
+        self._stop = asked
+        return asked is not None
+
     def _ask_to_stop(self, number: int, _frame: FrameType | None) -> None:
         self._stop = signal.Signals(number).name
 
     def _is_due(self, done: int) -> bool:
-        by_time = self.minutes is not None and time.monotonic() - self._saved > 60 * self.minutes
-        return by_time or (self.iterations is not None and done % self.iterations == 0)
+        if self.iterations is not None and done % self.iterations == 0:
+            return True
+        if self.minutes is None or (world_size() > 1 and done % AGREE_EVERY):
+            return False
+        return any_of(time.monotonic() - self._saved > 60 * self.minutes)
 
     def _save(self, runner: Runner, done: int, done_in_epoch: int) -> None:
         self._saved = time.monotonic()
+        state = _state(runner, done, done_in_epoch)
         if is_main_process():
-            self.states.save(done, _state(runner, done, done_in_epoch))
+            self.states.save(done, state)
 
     def _end(self, runner: Runner, done: int) -> None:
         self._report(runner, done, "saved")
@@ -212,7 +231,7 @@ def _state(runner: Runner, done: int, done_in_epoch: int) -> dict[str, Any]:
         "optimizer": runner.optim_wrapper.state_dict(),
         "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
         "history": _history(runner).state(),
-        "random": random_state(),
+        "random": gathered(random_state()),
     }
     runner.call_hook("before_save_checkpoint", checkpoint=state)  # where averages join in
     return state
@@ -234,7 +253,9 @@ def _restore(runner: Runner, state: dict[str, Any]) -> None:
     _history(runner).restore(state["history"])
     loop = runner.train_loop
     assert isinstance(loop, ResumableTrainLoop)
-    loop.resume(state["epoch"], state["iteration"], state["done_in_epoch"], state["random"])
+    same = len(state["random"]) == world_size()
+    own = state["random"][get_rank()] if same else None
+    loop.resume(state["epoch"], state["iteration"], state["done_in_epoch"], own)
     # The hook runs after MMEngine has counted from zero, which decides when gradients are applied.
     runner.optim_wrapper.initialize_count_status(runner.model, loop.iter, loop.max_iters)
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from mtpd.detectors.parallel import of_first, together
 from mtpd.detectors.training_state import TrainingStates
 from mtpd.experiment.settings import Saving
 from mtpd.files import digest_of, read_json, sha256_of, whole_file
@@ -56,16 +58,17 @@ def run_training(
     for own in config.custom_hooks:
         if own["type"] == "HistoryHook":
             own["identity"] = identity
-    with _alone(folder) as waited:
-        if waited and _is_made(folder, identity):
+    with together(config), _alone(folder) as waited:
+        if of_first(waited and _is_made(folder, identity)):
             logger.info("another process has done this training meanwhile")
             return
         write_config(config, folder.training_config)
         # As Config.fromfile does: it registers hooks, and the distiller where the config names it.
         import_modules_from_strings(**config.custom_imports)
         Runner.from_cfg(config).train()
-        TrainingStates(folder.states, identity).clear()
-        folder.progress.unlink(missing_ok=True)
+        if is_main_process():
+            TrainingStates(folder.states, identity).clear()
+            folder.progress.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -74,6 +77,9 @@ def _alone(folder: ModelFolder) -> Iterator[bool]:
 
     When a scheduler is killed its jobs live on, and the next one starts them again.
     """
+    if not is_main_process():
+        yield False
+        return
     folder.path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.path / ".training.lock")
     try:

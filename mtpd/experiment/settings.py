@@ -93,7 +93,13 @@ class Training(Settings):
     """A training schedule. What is left out is as in the detector's own config."""
 
     epochs: int | None = Field(default=None, gt=0)
-    batch_size: int | None = Field(default=None, gt=0, description="Images of one step")
+    batch_size: int | None = Field(default=None, gt=0, description="Images of one step on one GPU")
+    lr_for_batch: int | None = Field(
+        default=None,
+        gt=0,
+        description="Images of one step, all GPUs together, that the rate is meant for; given, the "
+        "rate follows the batch linearly; none: the rate is as it stands",
+    )
     optimizer: dict[str, Any] | None = Field(
         default=None, description="A torch optimiser: type, lr and its other arguments"
     )
@@ -196,7 +202,7 @@ class Resources(Settings):
     threads: int = Field(default=1, gt=0)
     mem_mb: int = Field(default=4000, gt=0)
     runtime: int = Field(default=60, gt=0, description="Minutes")
-    gpus: int = Field(default=0, ge=0, le=1, description="A job uses one GPU at most")
+    gpus: int = Field(default=0, ge=0, description="More than one: a training, one process each")
 
 
 class JobResources(Settings):

@@ -1,0 +1,45 @@
+"""Training on several GPUs of one machine: one process for each, started by torchrun."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from mtpd.errors import Interrupted
+
+LAUNCHED = "TORCHELASTIC_RUN_ID"
+"""Set by torchrun in every process that it starts."""
+
+
+def is_launched() -> bool:
+    """Whether this process is one of several that train together."""
+    return LAUNCHED in os.environ
+
+
+def launch(processes: int, arguments: Sequence[str]) -> int:
+    """Run ``mtpd`` with ``arguments`` in so many processes; gives the exit status.
+
+    Signals that ask a job to end are handed on, so that the processes save their state.
+
+    Raises:
+        Interrupted: They were asked to end, and did.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", str(processes), "-m", "mtpd.cli", *arguments]
+    job = subprocess.Popen(command)
+    asked: list[str] = []
+
+    def hand_on(number: int, _frame: FrameType | None) -> None:
+        asked.append(signal.Signals(number).name)
+        job.send_signal(signal.SIGTERM)  # the one that torchrun hands on to its processes
+
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, hand_on)
+    status = job.wait()
+    if status and asked:
+        raise Interrupted(f"{asked[0]} received: see above for the iteration that is saved")
+    return status
