@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ START = Path(__file__).parent / "start.sh"
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 LINKS = ("Snakefile", "workflow", "profiles", "slurm")
 EPOCHS = 100
-CHAIN = "a+b"
+ITERATIONS = 2  # of an epoch
+STAGES = ("a", "a+b")
 RESOURCES = {"threads": 1, "mem_mb": 2000, "runtime": 20}
 EXPERIMENT = changed(
     MICRO,
@@ -30,7 +32,8 @@ EXPERIMENT = changed(
     ("resources.train", {**RESOURCES, "gpus": 1}),
     ("resources.infer", {**RESOURCES, "gpus": 1}),
     ("resources.small", RESOURCES),
-    ("runs", {"progressive": {"method": "fm", "order": CHAIN.split("+")}}),
+    ("runs", {"progressive": {"method": "fm", "order": ["a", "b"]}}),
+    ("teachers.c", ...),
 )
 
 
@@ -96,14 +99,18 @@ class ClusterProject:
         shutil.rmtree(copy.results / "stages")
         return copy
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Begin ``snakemake --profile slurm``, which looks at its jobs more often than usual."""
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """``snakemake --profile slurm``, which looks at its jobs more often than usual.
+
+        Killed at the end, where it is still there: it ignores SIGTERM while jobs run.
+        """
         command = [
             str(SNAKEMAKE), "--profile", "slurm", "--latency-wait", "10",
             "--slurm-init-seconds-before-status-checks", "2", *arguments,
         ]  # fmt: skip
         with self.output.open("ab") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 cwd=self.folder,
                 stdout=output,
@@ -112,30 +119,39 @@ class ClusterProject:
                 env={**os.environ, "MTPD_TASKS": str(self.folder / "tasks.txt")},
                 start_new_session=True,
             )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def finish(self, snakemake: subprocess.Popen[bytes], seconds: float = 600) -> None:
         """Wait for a Snakemake, which must succeed."""
         try:
             status = snakemake.wait(seconds)
         except subprocess.TimeoutExpired:
-            kill(snakemake)
             raise AssertionError(f"Snakemake hangs\n{self.output.read_text()}") from None
         assert status == 0, self.output.read_text()
 
     def unlock(self) -> None:
         """Take away the lock that a killed Snakemake has left."""
-        self.finish(self.start("--unlock"))
+        with self.running("--unlock") as snakemake:
+            self.finish(snakemake)
 
     def cancel_all(self) -> None:
-        """Cancel every job of this folder."""
+        """Cancel every job of this folder, and wait until none is left."""
         for job in self.jobs():
             slurm("scancel", job)
+        wait_until(lambda: not self.jobs(), "the end of cancelled jobs", 60)
 
     def jobs(self, comment: str = "") -> list[str]:
-        """Slurm's numbers of this folder's running jobs whose comment begins so."""
-        lines = slurm("squeue", "--noheader", "--states", "running", "--format", "%i|%Z|%k")
-        rows = [line.split("|") for line in lines.splitlines()]
-        return [job for job, place, said in rows if place == str(self.folder) and comment in said]
+        """Slurm's numbers of this folder's unfinished jobs whose comment is so, or of all."""
+        lines = slurm("squeue", "--noheader", "--format", "%i|%Z|%k").splitlines()
+        rows = [line.split("|") for line in lines]
+        return [
+            job for job, place, said in rows if place == str(self.folder) and comment in ("", said)
+        ]
 
     def stage(self, chain: str) -> Path:
         """Folder of a stage."""
@@ -157,10 +173,6 @@ class ClusterProject:
         pattern = r"submitted with SLURM jobid (\d+) \(log: .*?/slurm_logs/rule_(\S+)/\d+\.log\)"
         return dict(re.findall(pattern, self.output.read_text()))
 
-    def finished(self) -> list[str]:
-        """Rules of the jobs that ended well, once for every job."""
-        return re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", self.output.read_text())
-
     def tasks(self) -> list[Task]:
         """Every process that Slurm has begun on the node for this folder."""
         begun: dict[str, tuple[str, float]] = {}
@@ -173,19 +185,19 @@ class ClusterProject:
                 tasks.append(Task(job, *begun.pop(job), float(moment)))
         return tasks
 
-    def check_complete(self, chain: str = CHAIN) -> None:
-        """Every stage of the chain has its whole history, and the table its row."""
-        names = chain.split("+")
-        for length in range(1, len(names) + 1):
-            folder = self.stage("+".join(names[:length]))
-            history = json.loads((folder / "history.json").read_text())
-            assert [row["epoch"] for row in history["epochs"]] == list(range(1, EPOCHS + 1))
-            assert (folder / "student.pth").stat().st_size > 0
+    def epochs_trained(self, chain: str) -> list[int]:
+        """Epochs that were brought to their end, in all attempts of a stage together."""
+        logs = sorted(self.stage(chain).glob("runs/*/*.log"))
+        text = "".join(log.read_text() for log in logs)
+        last = rf"Epoch\(train\) +\[ *(\d+)\]\[{ITERATIONS}/{ITERATIONS}\]"
+        return [int(epoch) for epoch in re.findall(last, text)]
+
+    def check_complete(self) -> None:
+        """Every stage of the chain was trained once and not more, and the table has its row."""
+        whole = list(range(1, EPOCHS + 1))
+        for chain in STAGES:
+            assert self.epochs_trained(chain) == whole, chain
+            history = json.loads((self.stage(chain) / "history.json").read_text())
+            assert [row["epoch"] for row in history["epochs"]] == whole
+            assert (self.stage(chain) / "student.pth").stat().st_size > 0
         assert "progressive" in (self.results / "tables" / "results.md").read_text()
-
-
-def kill(snakemake: subprocess.Popen[bytes]) -> None:
-    """End a Snakemake at once: it ignores SIGTERM while jobs run."""
-    if snakemake.poll() is None:
-        os.killpg(snakemake.pid, signal.SIGKILL)
-        snakemake.wait()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install and start a Slurm of one node with two GPUs on this Debian machine: munged, slurmctld, slurmd.
-# May be called again: what runs already is left alone. Where there are no GPUs, two devices are made
-# for Slurm to count. Says so in one line and ends with status 3 where Slurm cannot be had.
+# May be called again: what runs is left alone, what was stopped is started. The GPUs are two empty files,
+# for Slurm to count. Where Slurm cannot be had, it says so in one line and ends with status 3.
 set -euo pipefail
 
 skip() {
@@ -11,7 +11,7 @@ skip() {
 
 [ "$(id -u)" = 0 ] || skip "starting Slurm's daemons needs root"
 
-if ! command -v slurmctld slurmd munged scontrol sbatch > /dev/null; then
+if ! { command -v slurmctld && command -v slurmd && command -v munged; } > /dev/null; then
     command -v apt-get > /dev/null || skip "Slurm is not installed, and there is no apt-get"
     export DEBIAN_FRONTEND=noninteractive
     { apt-get update && apt-get install --yes --no-install-recommends slurm-wlm munge; } \
@@ -23,7 +23,7 @@ spool=/var/spool/mtpd-slurm
 configuration=$(
     cat << END
 ClusterName=mtpd
-SlurmctldHost=$host
+SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 AuthType=auth/munge
 # A requeued job may start when its old credential has expired: not after two minutes.
@@ -53,17 +53,14 @@ GresTypes=gpu
 SlurmdParameters=config_overrides
 TaskProlog=$spool/task_begins
 TaskEpilog=$spool/task_ends
-NodeName=$host CPUs=2 RealMemory=16000 Gres=gpu:2 State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=2 RealMemory=16000 Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP
 PartitionName=other Nodes=$host MaxTime=INFINITE State=UP
 END
 )
 
-for number in 0 1; do
-    [ -e /dev/nvidia$number ] || mknod /dev/nvidia$number c 1 3
-done
-
 mkdir -p /etc/slurm $spool/controller $spool/node
+touch $spool/gpu0 $spool/gpu1
 # What each task sees, and when, is written to the file that its environment names.
 for event in begins ends; do
     cat > $spool/task_$event << 'END'
@@ -77,8 +74,12 @@ if [ "$(cat /etc/slurm/slurm.conf 2> /dev/null)" != "$configuration" ]; then
     if [ -e /etc/slurm/slurm.conf ] && ! grep -q '^ClusterName=mtpd$' /etc/slurm/slurm.conf; then
         skip "/etc/slurm/slurm.conf is of another cluster"
     fi
+    if pgrep -x slurmctld > /dev/null; then
+        scontrol shutdown
+        while pgrep -x 'slurmctld|slurmd' > /dev/null; do sleep 0.5; done
+    fi
     echo "$configuration" > /etc/slurm/slurm.conf
-    echo "Name=gpu File=/dev/nvidia[0-1]" > /etc/slurm/gres.conf
+    echo "Name=gpu File=$spool/gpu[0-1]" > /etc/slurm/gres.conf
 fi
 
 if ! munge -n > /dev/null 2>&1; then

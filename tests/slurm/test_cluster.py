@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import CHAIN, START, ClusterProject, kill, slurm, wait_until
+from cluster import STAGES, START, ClusterProject, slurm, wait_until
 
 pytestmark = pytest.mark.slurm
 
 SKIPPED = 3
 RULES_WITH_GPU = ("train", "stage", "evaluate_detector", "evaluate_stage")
+AFTER_ORDER = {
+    **{f"stage/micro_fm_{chain}": 1 for chain in STAGES},
+    f"evaluate_stage/micro_fm_{STAGES[-1]}": 1,
+    "results/micro": 1,
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,17 +31,13 @@ def cluster() -> None:
 
 
 @pytest.fixture(scope="session")
-def finished(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterProject]:
+def finished(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> ClusterProject:
     """A project whose whole chain has run on the cluster."""
     project = ClusterProject(tmp_path_factory.mktemp("chain"))
     project.write()
-    snakemake = project.start()
-    try:
+    with project.running() as snakemake:
         project.finish(snakemake, 900)
-        yield project
-    finally:
-        kill(snakemake)
-        project.cancel_all()
+    return project
 
 
 @pytest.fixture
@@ -47,29 +48,11 @@ def project(finished: ClusterProject, tmp_path: Path) -> Iterator[ClusterProject
     project.cancel_all()
 
 
-@pytest.fixture
-def snakemake(project: ClusterProject) -> Iterator[subprocess.Popen[bytes]]:
-    """``snakemake --profile slurm``, begun in the project."""
-    process = project.start()
-    yield process
-    kill(process)
-
-
-def check_stages_ran(project: ClusterProject, again: int) -> None:
-    """The chain is complete, each stage ended well once, and one was submitted ``again`` times."""
-    project.check_complete()
-    assert Counter(project.finished())["stage"] == len(CHAIN.split("+"))
-    jobs = Counter(project.submitted().values())
-    assert jobs.pop("stage/micro_fm_a") == 1 + again
-    assert set(jobs.values()) == {1}
-    assert set(jobs) == {"stage/micro_fm_a+b", "evaluate_stage/micro_fm_a+b", "results/micro"}
-
-
 def test_the_chain_ends_complete_and_every_job_ran_once(finished: ClusterProject) -> None:
     finished.check_complete()
     jobs = Counter(finished.submitted().values())
     assert set(jobs.values()) == {1}
-    assert jobs[f"stage/micro_fm_{CHAIN}"] == 1
+    assert set(AFTER_ORDER) < set(jobs)
     assert sorted(task.job for task in finished.tasks()) == sorted(finished.submitted())
 
 
@@ -89,58 +72,49 @@ def test_a_job_sees_the_gpus_it_asks_for_and_no_two_see_the_same(finished: Clust
     assert all(one.devices != other.devices for one, other in at_once)
 
 
-def test_a_job_before_its_time_limit_is_warned_and_submitted_again(
-    project: ClusterProject, snakemake: subprocess.Popen[bytes]
-) -> None:
-    job = project.wait_for_training("a")
-    slurm("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-    project.finish(snakemake)
-    check_stages_ran(project, again=1)
+def test_a_job_may_be_warned_of_its_time_limit_and_one_requeued(project: ClusterProject) -> None:
+    with project.running() as snakemake:
+        warned = project.wait_for_training("a")
+        slurm("scontrol", "update", f"JobId={warned}", "TimeLimit=1")
+        requeued = project.wait_for_training("a+b")
+        slurm("scontrol", "requeue", requeued)
+        project.finish(snakemake)
+    project.check_complete()
+    assert Counter(project.submitted().values()) == {**AFTER_ORDER, "stage/micro_fm_a": 2}
+    assert [task.job for task in project.tasks()].count(requeued) == 2
 
 
-def test_a_cancelled_job_is_submitted_again(
-    project: ClusterProject, snakemake: subprocess.Popen[bytes]
-) -> None:
-    slurm("scancel", project.wait_for_training("a"))
-    project.finish(snakemake)
-    check_stages_ran(project, again=1)
+def test_a_job_may_be_cancelled_and_one_end_without_controller(project: ClusterProject) -> None:
+    with project.running() as snakemake:
+        slurm("scancel", project.wait_for_training("a"))
+        job = project.wait_for_training("a+b")
+        slurm("scontrol", "shutdown", "slurmctld")
+        try:
+            wait_until(lambda: job in {task.job for task in project.tasks()}, "the stage's end")
+        finally:
+            subprocess.run([START], check=True, timeout=120)
+        project.finish(snakemake)
+    project.check_complete()
+    assert Counter(project.submitted().values()) == {**AFTER_ORDER, "stage/micro_fm_a": 2}
 
 
-def test_a_requeued_job_starts_again_under_its_number(
-    project: ClusterProject, snakemake: subprocess.Popen[bytes]
-) -> None:
-    job = project.wait_for_training("a")
-    slurm("scontrol", "requeue", job)
-    project.finish(snakemake)
-    check_stages_ran(project, again=0)
-    assert [task.job for task in project.tasks()].count(job) == 2
-
-
-def test_the_controller_may_be_away_while_a_stage_ends(
-    project: ClusterProject, snakemake: subprocess.Popen[bytes]
-) -> None:
-    job = project.wait_for_training("a")
-    slurm("scontrol", "shutdown", "slurmctld")
-    try:
-        wait_until(lambda: job in {task.job for task in project.tasks()}, "the stage's end")
-    finally:
-        subprocess.run([START], check=True, timeout=120)
-    project.finish(snakemake)
-    check_stages_ran(project, again=0)
-
-
-def test_a_killed_snakemake_is_called_again(
-    project: ClusterProject, snakemake: subprocess.Popen[bytes]
-) -> None:
-    project.wait_for_training("a")
-    kill(snakemake)
+def test_snakemake_may_be_killed_and_its_jobs_end_or_be_cancelled(project: ClusterProject) -> None:
+    with project.running():
+        project.wait_for_training("a")
+    wait_until(lambda: not project.jobs(), "the end of the job that goes on without Snakemake")
+    project.unlock()
+    with project.running():
+        project.wait_for_training("a+b")
     project.cancel_all()
     project.unlock()
-    project.finish(project.start())
-    check_stages_ran(project, again=1)
+    with project.running() as snakemake:
+        project.finish(snakemake)
+    project.check_complete()
+    assert Counter(project.submitted().values()) == {**AFTER_ORDER, "stage/micro_fm_a+b": 2}
 
 
 def test_a_job_of_two_gpus_is_one_process_that_sees_both(project: ClusterProject) -> None:
-    arguments = ("--set-resources", "stage:gpu=2", "--until", "stage")
-    project.finish(project.start(*arguments))
-    assert [task.devices for task in project.tasks()] == ["0,1", "0,1"]
+    stage = (project.stage("a") / "student.pth").relative_to(project.folder)
+    with project.running(str(stage), "--set-resources", "stage:gpu=2") as snakemake:
+        project.finish(snakemake)
+    assert [task.devices for task in project.tasks()] == ["0,1"]
