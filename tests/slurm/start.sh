@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install and start a Slurm of one node with two GPUs on this Debian machine: munged, slurmctld, slurmd.
-# May be called again: what runs is left alone, what was stopped is started. The GPUs are two empty files,
+# May be called again: what runs is left alone, what was stopped is started. The GPUs are two null devices,
 # for Slurm to count. Where Slurm cannot be had, it says so in one line and ends with status 3.
 set -euo pipefail
 
@@ -47,7 +47,7 @@ MinJobAge=300
 KillWait=15
 OverTimeLimit=0
 # The scheduler looks every few seconds, as the jobs last no longer.
-SchedulerParameters=sched_interval=2,bf_interval=2
+SchedulerParameters=sched_interval=1,bf_interval=2
 GresTypes=gpu
 # Two jobs run side by side on any machine.
 SlurmdParameters=config_overrides
@@ -60,7 +60,9 @@ END
 )
 
 mkdir -p /etc/slurm $spool/controller $spool/node
-touch $spool/gpu0 $spool/gpu1
+for number in 0 1; do
+    [ -e $spool/nvidia$number ] || mknod $spool/nvidia$number c 1 3
+done
 # What each task sees, and when, is written to the file that its environment names.
 for event in begins ends; do
     cat > $spool/task_$event << 'END'
@@ -76,10 +78,10 @@ if [ "$(cat /etc/slurm/slurm.conf 2> /dev/null)" != "$configuration" ]; then
     fi
     if pgrep -x slurmctld > /dev/null; then
         scontrol shutdown
-        while pgrep -x 'slurmctld|slurmd' > /dev/null; do sleep 0.5; done
+        while pgrep -x slurmctld || pgrep -x slurmd; do sleep 0.5; done > /dev/null
     fi
     echo "$configuration" > /etc/slurm/slurm.conf
-    echo "Name=gpu File=$spool/gpu[0-1]" > /etc/slurm/gres.conf
+    echo "Name=gpu File=$spool/nvidia[0-1]" > /etc/slurm/gres.conf
 fi
 
 if ! munge -n > /dev/null 2>&1; then
