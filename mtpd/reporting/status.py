@@ -33,7 +33,7 @@ class Progress(BaseModel):
         epoch: The present one, counted from 1.
         iteration: How many are done, in all epochs.
         iterations: How many there are, in all epochs.
-        seconds_per_iteration: None before the first.
+        seconds_per_iteration: Mean since the job began; None before the first.
         updated: When this was written, by the clock of ``host``, in seconds since 1970.
     """
 
@@ -52,7 +52,7 @@ class Progress(BaseModel):
 
     @property
     def seconds_left(self) -> float | None:
-        """Time that the iterations to come take, without validation; None: not known yet."""
+        """What the iterations to come take at the speed so far; None: not known yet."""
         if self.seconds_per_iteration is None:
             return None
         return max(0.0, self.seconds_per_iteration * (self.iterations - self.iteration))
