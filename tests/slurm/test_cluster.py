@@ -113,7 +113,7 @@ def test_snakemake_may_be_killed_and_its_jobs_end_or_be_cancelled(project: Clust
     assert Counter(project.submitted().values()) == {**AFTER_ORDER, "stage/micro_fm_a+b": 2}
 
 
-def test_a_job_of_two_gpus_is_one_process_that_sees_both(project: ClusterProject) -> None:
+def test_a_job_of_two_gpus_is_one_task_that_sees_both(project: ClusterProject) -> None:
     stage = (project.stage("a") / "student.pth").relative_to(project.folder)
     with project.running(str(stage), "--set-resources", "stage:gpu=2") as snakemake:
         project.finish(snakemake)
