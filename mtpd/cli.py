@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -32,6 +33,7 @@ MethodName = Annotated[str, typer.Option("--method", help="A method of the exper
 ChainText = Annotated[str, typer.Option("--chain", help="Teachers so far, such as t1+t2.")]
 
 DEFAULT_RESULTS = Path("results")
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 def main() -> None:
@@ -47,6 +49,12 @@ def main() -> None:
         sys.exit(os.EX_TEMPFAIL)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in DISK_TROUBLE:
+            raise
+        remedy = "make room, or see to the folder's permissions, and run it again"
+        sys.stderr.write(f"error: {error.filename or 'disk'}: {error.strerror}; {remedy}\n")
         sys.exit(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,9 +16,17 @@ LAUNCHED = "TORCHELASTIC_RUN_ID"
 """Set by torchrun in every process that it starts."""
 
 
+PR_SET_PDEATHSIG = 1
+
+
 def is_launched() -> bool:
     """Whether this process is one of several that train together."""
     return LAUNCHED in os.environ
+
+
+def _die_with_parent() -> None:
+    """Get SIGTERM when the parent dies, however it dies: it holds the GPUs' lease."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def launch(processes: int, arguments: Sequence[str]) -> int:
@@ -30,7 +39,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", str(processes), "-m", "mtpd.cli", *arguments]
-    job = subprocess.Popen(command)
+    job = subprocess.Popen(command, preexec_fn=_die_with_parent)
     asked: list[str] = []
 
     def hand_on(number: int, _frame: FrameType | None) -> None:

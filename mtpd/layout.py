@@ -60,7 +60,7 @@ class ModelFolder:
 
     @property
     def states(self) -> Path:
-        """Folder of training states; empty unless a training is under way or was cut short."""
+        """Folder of training states; empty once a job has begun that needs the weights."""
         return self.path / "states"
 
     @property

@@ -67,7 +67,6 @@ def run_training(
         import_modules_from_strings(**config.custom_imports)
         Runner.from_cfg(config).train()
         if is_main_process():
-            TrainingStates(folder.states, identity).clear()
             folder.progress.unlink(missing_ok=True)
 
 
@@ -93,6 +92,15 @@ def _alone(folder: ModelFolder) -> Iterator[bool]:
         yield waited
     finally:
         lock.release()
+
+
+def clear_states(folder: ModelFolder) -> None:
+    """Remove the training's states: for the job after it, which has seen its result accepted.
+
+    Until then they stay. A scheduler may refuse the result of a job that has succeeded, as
+    Snakemake does where a clock was set back, and the training then has only to write it again.
+    """
+    TrainingStates(folder.states, "").clear()
 
 
 def _is_made(folder: ModelFolder, identity: str) -> bool:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mtpd.detectors.config import evaluator, test_loader
+from mtpd.detectors.train import clear_states
 from mtpd.detectors.weights import load_weights
 from mtpd.experiment.settings import Training
 from mtpd.files import sha256_of, write_json
@@ -24,6 +25,7 @@ def evaluate(context: Context, name: str, folder: ModelFolder, trained_by: Any) 
     on), the number of parameters, and the provenance: the hash is that of ``trained_by``, the
     settings of the training.
     """
+    clear_states(folder)
     config = context.detector_config(name, Training())
     splits = dict.fromkeys(("val", context.dataset.reported))
     figures = {}

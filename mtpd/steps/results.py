@@ -79,6 +79,7 @@ def _row(
         "mask AP": figures.get("segm_mAP"),
         "val AP": metrics["splits"]["val"].get("bbox_mAP"),
         "epochs": "+".join(str(len(history)) for history in histories if history),
+        "images per step": read_json(folder.history).get("images_per_step"),
         "training minutes": round(seconds / 60, 1),
         "parameters (M)": round(metrics["parameters"] / 1e6, 2),
         "split": metrics["reported_split"],

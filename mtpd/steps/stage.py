@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mtpd.detectors.config import without_pretrained
-from mtpd.detectors.train import run_training, write_config
+from mtpd.detectors.train import clear_states, run_training, write_config
 from mtpd.experiment.jobs import starts_afresh
 from mtpd.layout import ModelFolder
 from mtpd.selection.chains import Chain
@@ -17,6 +17,8 @@ from mtpd.steps.context import Context
 def train_stage(context: Context, method: str, chain: Chain) -> None:
     """Train the last stage of ``chain`` and write the student alone."""
     folder = context.layout.stage(method, str(chain))
+    if chain.parent is not None:
+        clear_states(context.layout.stage(method, str(chain.parent)))
     experiment = context.experiment
     training = experiment.stage_training(method, chain.last.epochs)
     write_config(context.detector_config(experiment.student.name, training), folder.config)

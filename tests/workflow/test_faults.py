@@ -1,0 +1,148 @@
+"""What goes wrong around a workflow: nothing is lost, and the user is told in a line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from micro import MICRO, PROJECT, changed
+from running import Project
+
+pytestmark = pytest.mark.xdist_group("faults")
+
+CHAIN = ("runs", {"run": {"method": "fm", "order": ["a", "b"]}})
+TEACHERS = ("teachers", {name: MICRO["teachers"][name] for name in ("a", "b")})
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    found = Project(tmp_path)
+    found.write(TEACHERS, CHAIN)
+    return found
+
+
+@contextmanager
+def running(project: Project, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Snakemake at work in a process group of its own, which is killed at the end."""
+    command = [
+        sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"),
+        "--directory", str(project.folder), "--configfile", str(project.folder / "config.yaml"),
+        "--cores", "2", *arguments,
+    ]  # fmt: skip
+    job = subprocess.Popen(
+        command,
+        cwd=project.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        start_new_session=True,
+    )
+    try:
+        yield job
+    finally:
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGKILL)
+            job.wait()
+
+
+def wait_for(path: Path, job: subprocess.Popen[bytes]) -> None:
+    while not path.exists():
+        assert job.poll() is None, f"Snakemake ended before {path} was there"
+        time.sleep(0.05)
+
+
+def test_a_killed_workflow_goes_on(project: Project) -> None:
+    """Snakemake and its jobs are killed in the first stage; the user unlocks and starts again."""
+    first = project.results / "stages" / "fm" / "a"
+    with running(project) as job:
+        wait_for(first / "progress.json", job)
+    before = {name: weights(project, name) for name in ("student", "a")}
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert "--unlock" in done.stdout + done.stderr
+    project.run("--unlock")
+    project.run()
+    assert project.planned() == []
+    assert {name: weights(project, name) for name in ("student", "a")} == before
+
+
+def weights(project: Project, name: str) -> tuple[int, int]:
+    """Which file the weights are, and when they were written: another training makes others."""
+    found = (project.results / "detectors" / name / "model.pth").stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def test_two_workflows_on_one_folder(project: Project) -> None:
+    with running(project) as job:
+        wait_for(project.folder / ".snakemake" / "locks", job)
+        wait_for(project.results / "data" / "dataset.json", job)
+        done = project.snakemake()
+        assert done.returncode != 0
+        assert "Directory cannot be locked" in done.stdout + done.stderr
+
+
+def test_a_clock_that_was_set_back(project: Project) -> None:
+    """A teacher is from tomorrow: Snakemake refuses what is made of it, but nothing is lost."""
+    project.run("--until", "train")
+    teacher = project.results / "detectors" / "a" / "model.pth"
+    now = teacher.stat().st_mtime
+    os.utime(teacher, (now + 24 * 3600,) * 2)
+    stage = project.results / "stages" / "fm" / "a"
+    done = project.snakemake(str(stage.relative_to(project.folder) / "student.pth"))
+    assert done.returncode != 0
+    assert "clock skew" in done.stdout + done.stderr
+    os.utime(teacher, (now, now))
+    project.run()
+    assert project.planned() == []
+    assert "resumed after iteration 2, in epoch 1" in (stage / "train.log").read_text()
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a read-only file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_results_that_cannot_be_written_are_one_line(read_only: Path, tmp_path: Path) -> None:
+    experiment = tmp_path / "micro.yaml"
+    experiment.write_text(yaml.safe_dump(MICRO))
+    command = [sys.executable, "-m", "mtpd.cli", "data", str(experiment)]
+    done = subprocess.run(
+        [*command, "--results", str(read_only / "results")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("INFO")]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert "Read-only file system; make room, or see to the folder's permissions" in lines[0]
+
+
+def test_names_and_paths_with_shell_characters_reach_no_shell(tmp_path: Path) -> None:
+    folder = tmp_path / "a b; touch hacked $(touch hacked) 'q\" & `touch hacked`"
+    folder.mkdir()
+    project = Project(folder)
+    hostile = "res; touch hacked; $(touch hacked)"
+    project.write(TEACHERS, CHAIN, ("description", "$(touch hacked)"))
+    config = folder / "config.yaml"
+    settings = changed(yaml.safe_load(config.read_text()), ("results", hostile))
+    config.write_text(yaml.safe_dump(settings))
+    project.run("--until", "check")
+    assert (folder / hostile / "micro" / "detectors" / "a" / "check.json").is_file()
+    assert not list(tmp_path.rglob("hacked"))
+    assert not (PROJECT / "hacked").exists()
