@@ -85,16 +85,16 @@ def test_a_job_may_be_warned_of_its_time_limit_and_one_requeued(project: Cluster
 
 
 def test_a_job_may_be_cancelled_and_one_end_without_controller(project: ClusterProject) -> None:
-    with project.running():
-        slurm("scancel", project.wait_for_training("a"))
-        job = project.wait_for_training("a+b")
-        slurm("scontrol", "shutdown", "slurmctld")
-        try:
+    try:
+        with project.running():
+            slurm("scancel", project.wait_for_training("a"))
+            job = project.wait_for_training("a+b")
+            slurm("scontrol", "shutdown", "slurmctld")
             wait_until(lambda: job in {task.job for task in project.tasks()}, "the stage's end")
-        finally:
-            subprocess.run([START], check=True, timeout=120)
-        wait_until(lambda: not project.jobs(), "the controller's notice of the stage's end")
-    # Without accounting, the executor loses sight of jobs that it asks for meanwhile: call it again.
+    finally:
+        subprocess.run([START], check=True, timeout=120)
+    # Without accounting, Snakemake loses sight of jobs that it asks for meanwhile: call it again.
+    wait_until(lambda: not project.jobs(), "the controller's notice of the stage's end")
     project.unlock()
     with project.running() as snakemake:
         project.finish(snakemake)
