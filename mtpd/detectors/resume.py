@@ -160,6 +160,8 @@ class TrainingStateHook(Hook):
         # Several processes would have to agree here too; they end at the next iteration.
         if self._stop and world_size() == 1:
             self._end(runner, runner.iter)
+        if time.monotonic() - self._reported > PROGRESS_SECONDS:
+            self._report(runner, runner.iter, "validating")
 
     def after_train(self, runner: Runner) -> None:  # noqa: ARG002
         """Leave signals to others again; the states stay until the weights are written."""
