@@ -12,6 +12,10 @@ from mtpd.selection.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
 
 put_command_on_path()
 
+# Snakemake's own prefix, and: a job that is told to end waits until its training has saved its state.
+# SIGTERM reaches bash too, which would leave at once and take the job's processes with it.
+shell.prefix("set -euo pipefail; trap : TERM USR1; ")
+
 try:
     WORKFLOW = read_workflow(config)
     FILES = {
