@@ -1,6 +1,5 @@
-# Mask R-CNN for small images, trained from scratch in minutes on a CPU: batch norm in neck and
-# heads, a convolution in the box head for its sake (without it, so short a schedule learns far
-# less), anchors from 16 pixels on, and few proposals, half of them positive.
+# Mask R-CNN for small images, trained from scratch in minutes on a CPU: batch norm in neck, box head
+# and mask head, anchors from 16 pixels on, and few proposals, up to half of the samples positive.
 # The configs beside it change its backbone. Neck and heads are equally wide in all of them, so that
 # a student can inherit its teacher's.
 norm_cfg = {"type": "BN", "requires_grad": True}
