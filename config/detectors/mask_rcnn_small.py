@@ -1,4 +1,4 @@
-# Mask R-CNN for small images, trained from scratch in minutes on a CPU: batch norm in neck, box head
+# Mask R-CNN for small images, trained from scratch in minutes on a CPU: batch norm in neck, box
 # and mask head, anchors from 16 pixels on, and few proposals, up to half of the samples positive.
 # The configs beside it change its backbone. Neck and heads are equally wide in all of them, so that
 # a student can inherit its teacher's.
