@@ -16,7 +16,12 @@ from mtpd.files import read_json
 
 
 def fake_runner(rate: float) -> Any:
-    return SimpleNamespace(epoch=0, optim_wrapper=SimpleNamespace(param_groups=[{"lr": rate}]))
+    sampler = SimpleNamespace(batch_size=8)
+    return SimpleNamespace(
+        epoch=0,
+        optim_wrapper=SimpleNamespace(param_groups=[{"lr": rate}]),
+        train_dataloader=SimpleNamespace(batch_sampler=sampler),
+    )
 
 
 def train_epoch(hook: HistoryHook, runner: Any, losses: list[float]) -> None:
@@ -43,6 +48,7 @@ def test_history_holds_means_rates_and_validation_of_every_epoch(tmp_path: Path)
     assert second["last_learning_rate"] == pytest.approx(0.01)
     assert "val" not in second
     assert history["startup_seconds"] > 0
+    assert history["images_per_step"] == 8
     assert history["peak_memory_mib"] > 50
 
 
