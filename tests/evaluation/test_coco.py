@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from truth import box, found, mask, write
+from truth import box, by_hand, found, mask, write
 
 from mtpd.evaluation.coco import FIGURES, Kind, coco_figures
 
@@ -37,9 +38,7 @@ def test_one_of_two_boxes_found_at_an_iou_of_exactly_0_6(tmp_path: Path) -> None
 
 
 def test_figures_are_not_rounded(tmp_path: Path) -> None:
-    files = write(
-        tmp_path, [box(0, 0, 50, 50), box(90, 90, 50, 50)], [found(0, 0, 50, 50, 0.9)]
-    )
+    files = write(tmp_path, [box(0, 0, 50, 50), box(90, 90, 50, 50)], [found(0, 0, 50, 50, 0.9)])
     assert coco_figures(*files, "bbox").figures["bbox_mAP"] == pytest.approx(HALF, abs=1e-12)
 
 
@@ -139,3 +138,36 @@ def test_masks_are_compared_by_their_pixels(tmp_path: Path) -> None:
     assert measured.figures["segm_mAP"] == pytest.approx(0.3)
     assert measured.figures["segm_AR_100"] == pytest.approx(0.3)
     assert measured.classes == {"c1": pytest.approx(0.3)}
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_equal_to_pycocotools_by_hand(tmp_path: Path, kind: Kind) -> None:
+    """On boxes and masks of all sizes, found more or less well, among crowds and wrong ones."""
+    random = np.random.default_rng(0)
+    truth, detections = [], []
+    for image in range(1, 9):
+        for _ in range(random.integers(0, 7)):
+            sides = random.integers(10, 150, 2)
+            corner = random.integers(0, 240, 2)
+            category = int(random.integers(1, 4))
+            place = (*corner.tolist(), *sides.tolist())
+            crowd = int(random.random() < 0.1)
+            own = box(*place, image=image, category=category, crowd=crowd)
+            truth.append({**own, "segmentation": mask(*place)})
+            for _ in range(random.integers(0, 4)):
+                shift = random.integers(0, 1 + sides // 6)
+                moved = (*(corner + shift).tolist(), *sides.tolist())
+                score = float(random.random())
+                detection = found(*moved, score, image=image, category=int(random.integers(1, 4)))
+                if random.random() < 0.7:
+                    detection["category_id"] = category
+                if kind == "segm":
+                    detection["segmentation"] = mask(*moved)
+                    del detection["bbox"]
+                detections.append(detection)
+    files = write(tmp_path, truth, detections, images=8, categories=3)
+    figures = coco_figures(*files, kind).figures
+    expected = by_hand(*files, kind)
+    assert list(figures.values()) == expected
+    assert all(0 < value < 1 for value in expected if value is not None)
+    assert None not in expected
