@@ -193,9 +193,7 @@ def load_paper(path: Path = PAPER_TABLES) -> Paper:
 def experiments_of(paper: Paper, items: Iterable[str] | None = None) -> tuple[str, ...]:
     """Names of the experiments that ``items``, or else all, need; each once."""
     chosen = paper.items if items is None else items
-    return tuple(
-        dict.fromkeys(reference.experiment for _, reference in _references(paper, chosen))
-    )
+    return tuple(dict.fromkeys(reference.experiment for _, reference in _references(paper, chosen)))
 
 
 def load_experiments(
@@ -276,6 +274,16 @@ def models(reference: Reference, experiment: Experiment, chains: Chains) -> list
     stages = [Model(name, method=method, chain=chain).stages() for chain in known]
     last = (reference.stage or 0) - 1
     return [prefixes[last] for prefixes in stages if last < len(prefixes)]
+
+
+def trained_parts(model: Model, experiment: Experiment) -> list[Model]:
+    """What ``model`` was trained from, in order, itself last: the baseline and earlier stages."""
+    if model.chain is None or model.method is None:
+        return [model]
+    stages = model.stages()
+    if jobs.starts_afresh(experiment, model.method, model.chain.prefixes()[0]):
+        return stages
+    return [Model(model.experiment, detector=experiment.student.name), *stages]
 
 
 def inputs_of(
