@@ -190,6 +190,18 @@ def load_paper(path: Path = PAPER_TABLES) -> Paper:
         raise UserError(*explain(path, error)) from error
 
 
+def choose_items(path: Path, paper: Paper, items: Sequence[str] | None) -> tuple[str, ...]:
+    """Keys of ``items``, or of all tables and figures.
+
+    Raises:
+        UserError: There is no such table or figure in the file at ``path``.
+    """
+    for item in items or ():
+        if item not in paper.items:
+            raise UserError(path, f"there is no '{item}'", _remedy(item, tuple(paper.items)))
+    return tuple(items or paper.items)
+
+
 def experiments_of(paper: Paper, items: Iterable[str] | None = None) -> tuple[str, ...]:
     """Names of the experiments that ``items``, or else all, need; each once."""
     chosen = paper.items if items is None else items
@@ -276,6 +288,15 @@ def models(reference: Reference, experiment: Experiment, chains: Chains) -> list
     return [prefixes[last] for prefixes in stages if last < len(prefixes)]
 
 
+def published_value(paper: Paper, reference: Reference, metric: str) -> float | None:
+    """What the papers' tables give for a model; None where they do not."""
+    for _, cell in _references(paper, (key for key in paper.items if key.startswith("tables."))):
+        named = Reference(**cell.model_dump(include=set(Reference.model_fields)))
+        if isinstance(cell, Cell) and named == reference and cell.metric == metric:
+            return cell.published
+    return None
+
+
 def trained_parts(model: Model, experiment: Experiment) -> list[Model]:
     """What ``model`` was trained from, in order, itself last: the baseline and earlier stages."""
     if model.chain is None or model.method is None:
@@ -296,8 +317,11 @@ def inputs_of(
     """Files below ``results`` that ``item`` is made from when everything has been measured."""
     chosen = paper.items[item]
     if isinstance(chosen, CostMatrix):
-        layout = Layout(results, chosen.experiment)
-        return [layout.costs, layout.order]
+        layout, experiment = Layout(results, chosen.experiment), experiments[chosen.experiment]
+        decided = jobs.chains_of_runs(experiment, {})
+        members = [name for run in chosen.runs for name in jobs.members(experiment, run)]
+        known = all(member in decided for member in members)
+        return [layout.costs] if known else [layout.costs, layout.order]
     folders = [model.folder(results) for model in models_of(paper, item, experiments, chains)]
     histories = [folder.history for folder in folders]
     if isinstance(chosen, LossAgainstAp):

@@ -35,22 +35,29 @@ class Bar:
 
 @dataclass(frozen=True)
 class Group:
-    """The bars of one row, by column; ``panel`` is its first label and ``label`` the others."""
+    """The bars of one row.
+
+    Attributes:
+        panel: Its first label, which it shares with others.
+        label: The other labels.
+        bars: By column.
+        axis: What the values are, with their unit.
+    """
 
     panel: str
     label: str
     bars: dict[str, Bar]
+    axis: str
 
 
 def draw_bars(
-    groups: Sequence[Group], columns: Sequence[str], axis: str, title: str, paths: Sequence[Path]
+    groups: Sequence[Group], columns: Sequence[str], title: str, paths: Sequence[Path]
 ) -> None:
     """Draw one panel for each first label, side by side on axes of their own.
 
     Args:
         groups: The rows.
         columns: Names of the bars of a row, in order.
-        axis: What the values are, with their unit.
         title: Above the figure.
         paths: Files to write; their suffix gives the format.
     """
@@ -58,12 +65,12 @@ def draw_bars(
     rows = math.ceil(len(panels) / 2)
     with style():
         figure = Figure(figsize=(PAGE_WIDTH, 0.7 + 2.2 * rows), layout="constrained")
-        grid = figure.subplots(rows, min(2, len(panels)), squeeze=False).flat
+        grid = list(figure.subplots(rows, min(2, len(panels)), squeeze=False).flat)
         for axes, panel in zip(grid, panels, strict=False):
             own = [group for group in groups if group.panel == panel]
             _draw_panel(axes, panel, own, columns)
-            axes.set_ylabel(f"{axis}, from {axes.get_ylim()[0]:g}")
-        for axes in list(grid)[len(panels) :]:
+            axes.set_ylabel(f"{own[0].axis}, from {axes.get_ylim()[0]:g}")
+        for axes in grid[len(panels) :]:
             axes.set_visible(False)
         handles = [
             Patch(facecolor=face, edgecolor=PALETTE[index], label=f"{column}, {kind}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ COLUMN_WIDTH = 3.35
 PAGE_WIDTH = 6.9
 """Inches: both columns."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.spines.right": False,
@@ -38,6 +39,7 @@ _STYLE = {
     "pdf.fonttype": 42,
     "hatch.linewidth": 0.6,
     "svg.hashsalt": "mtpd",
+    "text.parse_math": False,  # a dollar in a name is one
 }
 
 
@@ -59,8 +61,6 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
 
 def say_nothing_measured(axes: Axes) -> None:
     """Mark axes without a single value."""
-    axes.text(
-        0.5, 0.5, "nothing measured yet", transform=axes.transAxes, ha="center", va="center"
-    )
+    axes.text(0.5, 0.5, "nothing measured yet", transform=axes.transAxes, ha="center", va="center")
     axes.set_xticks([])
     axes.set_yticks([])

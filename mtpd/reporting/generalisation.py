@@ -1,4 +1,4 @@
-"""Training loss against validation accuracy: whether a student fits better or generalises better."""
+"""Training loss against validation accuracy: does a student fit better, or generalise better?"""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mtpd.reporting.figures import (
     LINES,
@@ -61,7 +63,7 @@ def draw_loss_against_ap(
         for index, name in enumerate(names):
             own = [each for each in trajectories if each.name == name]
             label = textwrap.fill(name if own else f"{name} (missing)", 40)
-            look = {
+            look: dict[str, Any] = {
                 "color": PALETTE[index % len(PALETTE)],
                 "linestyle": LINES[index % len(LINES)],
             }
@@ -72,6 +74,8 @@ def draw_loss_against_ap(
         loss.set(xlabel="epoch", ylabel="training loss")
         accuracy.set(xlabel="epoch", ylabel=axis)
         both.set(xlabel="training loss", ylabel=axis)
+        for axes in (loss, accuracy):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if not trajectories:
             for axes in (loss, accuracy, both):
                 say_nothing_measured(axes)
@@ -82,11 +86,11 @@ def draw_loss_against_ap(
 
 
 def _draw(
-    loss: Axes, accuracy: Axes, both: Axes, each: Trajectory, marker: str, look: dict[str, object]
+    loss: Axes, accuracy: Axes, both: Axes, each: Trajectory, marker: str, look: dict[str, Any]
 ) -> None:
     """Lines over the epochs, with a marker where the training ends."""
     epochs = range(1, len(each.loss) + 1)
     panels = ((loss, epochs, each.loss), (accuracy, epochs, each.accuracy))
     for axes, across, upward in (*panels, (both, each.loss, each.accuracy)):
         axes.plot(across, upward, linewidth=1, **look)
-        axes.plot(across[-1:], upward[-1:], marker=marker, markersize=6, **look)
+        axes.plot(across[-1:], upward[-1:], marker=marker, markersize=5, **look)

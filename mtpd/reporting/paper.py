@@ -68,6 +68,7 @@ def tidy(measured: MeasuredTable) -> pd.DataFrame:
                     "approximate": cell.approximate,
                     "measured": MISSING if found.mean is None else repr(found.mean),
                     "standard deviation": found.deviation,
+                    "values": "; ".join(map(repr, found.values)),
                     "measured models": len(found.values),
                     "models": found.models,
                     "difference": found.difference(cell.published),
@@ -198,15 +199,15 @@ class _Shown:
 
     def _legend(self, cells: Sequence[Cell]) -> Iterator[str]:
         texts = [text for row in self.rows for text, _ in row]
-        units = {METRICS[cell.metric].unit for cell in cells} - {""}
-        if units == {"%"}:
-            yield "Values in percent, differences in percentage points: measured less published"
-        elif units:
-            yield f"Units: {', '.join(sorted(units))}; differences are measured less published"
+        if any(METRICS[cell.metric].unit == "%" for cell in cells):
+            yield "Without a unit: percent, and differences in percentage points"
+        yield "Differences: measured less published"
         if any(MISSING in text for text in texts):
             yield f"{MISSING}: not measured yet"
         if any("±" in text for text in texts):
             yield "±: sample standard deviation over n trainings from different seeds"
+        if any(" of " in text and "(n = " in text for text in texts):
+            yield "n = 2 of 3: the other trainings are not measured yet"
         if any("≈" in text for text in texts):
             yield "≈: read off a figure, ±0.05"
         if NOT_PUBLISHED in texts:

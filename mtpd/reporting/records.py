@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError, model_
 
 from mtpd.errors import UserError
 from mtpd.files import read_json
-from mtpd.layout import ModelFolder
+from mtpd.layout import Layout, ModelFolder
 
 DISTILLATION_LOSS = "loss_distill_"
 
@@ -66,6 +66,12 @@ class Metrics(_Record):
         return self.splits[self.reported_split].get(metric)
 
 
+class Costs(_Record):
+    """``costs.json``."""
+
+    costs: dict[str, dict[str, FiniteFloat]]
+
+
 def read_metrics(folder: ModelFolder) -> Metrics | None:
     """A model's metrics; None: it has not been evaluated yet.
 
@@ -82,6 +88,16 @@ def read_history(folder: ModelFolder) -> History | None:
         UserError: The file is not what the training step writes.
     """
     return _read(folder.history, History, "training")
+
+
+def read_costs(layout: Layout) -> dict[str, dict[str, float]] | None:
+    """Normalised costs ``[source][target]`` of an experiment; None: not computed yet.
+
+    Raises:
+        UserError: The file is not what the costs step writes.
+    """
+    found = _read(layout.costs, Costs, "costs")
+    return None if found is None else found.costs
 
 
 Record = TypeVar("Record", bound=_Record)

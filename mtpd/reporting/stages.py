@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from mtpd.reporting.figures import LINES, MARKERS, PAGE_WIDTH, PALETTE, save, style
 
@@ -51,7 +50,6 @@ def draw_stages(runs: Sequence[RunStages], axis: str, title: str, paths: Sequenc
             _draw_run(axes, run, index, (index - (len(runs) - 1) / 2) * 0.04)
         most = max((len(run.points) for run in runs), default=1)
         axes.set_xlim(-0.3, max(1, most - 1) + 0.3)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xticks(range(most), ["without\nteacher", *map(_after, range(1, most))])
         axes.set_ylabel(axis)
         if any(point.published is not None for run in runs for point in run.points):
@@ -67,16 +65,16 @@ def _draw_run(axes: Axes, run: RunStages, index: int, shift: float) -> None:
     measured = _array([point.measured for point in run.points])
     published = _array([point.published for point in run.points])
     teachers = textwrap.fill(run.teachers, 38, break_long_words=False)
-    axes.errorbar(
+    axes.plot(
         places,
         measured,
-        _array([point.deviation for point in run.points]),
         color=colour,
         marker=marker,
         linestyle=LINES[index % len(LINES)],
-        capsize=2,
         label=f"{run.name}\n{teachers}",
     )
+    deviations = _array([point.deviation for point in run.points])
+    axes.errorbar(places, measured, deviations, fmt="none", color=colour, capsize=2)
     axes.plot(
         places, published, marker, color=colour, markerfacecolor="white", markersize=6, zorder=1
     )

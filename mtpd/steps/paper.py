@@ -1,4 +1,4 @@
-"""The papers' tables and figures, as far as there are measurements: from files alone, at any time."""
+"""The papers' tables and figures from files alone: at any time, with what is measured so far."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtpd.errors import UserError
 from mtpd.experiment import jobs
 from mtpd.experiment.metrics import METRICS
 from mtpd.experiment.paper import (
@@ -17,21 +16,21 @@ from mtpd.experiment.paper import (
     CostMatrix,
     DirectAgainstProgressive,
     LossAgainstAp,
-    Model,
     Paper,
     Reference,
     Table,
     models,
+    published_value,
 )
 from mtpd.experiment.settings import Experiment
 from mtpd.layout import Layout, PaperLayout
 from mtpd.reporting.bars import Bar, Group, draw_bars
-from mtpd.reporting.cost_matrix import draw_cost_matrix
 from mtpd.reporting.generalisation import Trajectory, draw_loss_against_ap
-from mtpd.reporting.measured import Measurements
+from mtpd.reporting.measured import Measurement, Measurements
 from mtpd.reporting.paper import MeasuredTable, write_paper_table
-from mtpd.reporting.records import read_costs, read_history
+from mtpd.reporting.records import History, read_history
 from mtpd.reporting.stages import Point, RunStages, draw_stages
+from mtpd.steps.cost_matrix import write_cost_matrix
 from mtpd.steps.status import known_chains
 
 NO_TEACHER = "without teacher"
@@ -67,7 +66,7 @@ class _Writer:
     measured: Measurements
 
     def write(self, key: str) -> list[Path]:
-        kind, _, name = key.partition(".")
+        name = key.partition(".")[2]
         item, layout = self.paper.items[key], PaperLayout(self.measured.results)
         if isinstance(item, Table):
             paths = [layout.table(name, suffix) for suffix in TABLE_SUFFIXES]
@@ -83,3 +82,83 @@ class _Writer:
         else:
             self._cost_matrix(item, paths)
         return paths
+
+    def _rows(self, table: Table) -> tuple[dict[str, Measurement], ...]:
+        return tuple(
+            {name: self.measured.of(cell, cell.metric) for name, cell in row.cells.items()}
+            for row in table.rows
+        )
+
+    def _bars(self, figure: DirectAgainstProgressive, paths: list[Path]) -> None:
+        table = self.paper.tables[figure.table]
+        columns = figure.columns or table.columns
+        groups = []
+        for row, measurements in zip(table.rows, self._rows(table), strict=True):
+            cells = {name: row.cells[name] for name in columns if name in row.cells}
+            axes = dict.fromkeys(_axis(cell.metric) for cell in cells.values())
+            bars = {
+                name: Bar(cell.published, measurements[name].mean, measurements[name].deviation)
+                for name, cell in cells.items()
+            }
+            panel, label = row.labels[0], ", ".join(row.labels[1:])
+            groups.append(Group(panel if label else "", label or panel, bars, ", ".join(axes)))
+        draw_bars(groups, columns, figure.title or table.title, paths)
+
+    def _stages(self, figure: ApOverStages, paths: list[Path]) -> None:
+        name, metric = figure.experiment, figure.metric
+        experiment = self.measured.experiments[name]
+        without = self._point(Reference(experiment=name, detector=experiment.student.name), metric)
+        runs = []
+        for run in figure.runs:
+            chain = self.measured.chains[name].get(jobs.members(experiment, run)[0])
+            if chain is None:
+                last = self._point(Reference(experiment=name, run=run), metric)
+                runs.append(RunStages(run, "order missing", (without, last)))
+                continue
+            references = [
+                Reference(experiment=name, run=run, stage=number)
+                for number in range(1, len(chain.stages))
+            ]
+            references.append(Reference(experiment=name, run=run))
+            points = [self._point(reference, metric) for reference in references]
+            teachers = " → ".join(stage.teacher or NO_TEACHER for stage in chain.stages)
+            runs.append(RunStages(run, teachers, (without, *points)))
+        draw_stages(runs, _axis(metric), figure.title, paths)
+
+    def _point(self, reference: Reference, metric: str) -> Point:
+        found = self.measured.of(reference, metric)
+        return Point(found.mean, found.deviation, published_value(self.paper, reference, metric))
+
+    def _loss_against_ap(self, figure: LossAgainstAp, paths: list[Path]) -> None:
+        name = figure.experiment
+        experiment = self.measured.experiments[name]
+        references = {NO_TEACHER: Reference(experiment=name, detector=experiment.student.name)}
+        references |= {run: Reference(experiment=name, run=run) for run in figure.runs}
+        trajectories = []
+        for label, reference in references.items():
+            for model in models(reference, experiment, self.measured.chains):
+                history = read_history(model.folder(self.measured.results))
+                if history is not None and history.epochs:
+                    trajectories.append(_trajectory(label, history, figure.metric))
+        axis = f"validation {_axis(figure.metric)}"
+        draw_loss_against_ap(list(references), trajectories, axis, figure.title, paths)
+
+    def _cost_matrix(self, figure: CostMatrix, paths: list[Path]) -> None:
+        experiment = self.measured.experiments[figure.experiment]
+        layout = Layout(self.measured.results, figure.experiment)
+        write_cost_matrix(experiment, layout, figure.runs, figure.title, paths)
+
+
+def _axis(metric: str) -> str:
+    unit = METRICS[metric].unit
+    return METRICS[metric].title + (f" ({unit})" if unit else "")
+
+
+def _trajectory(name: str, history: History, metric: str) -> Trajectory:
+    accuracy = [epoch.val.get(metric) for epoch in history.epochs]
+    scale = METRICS[metric].scale
+    return Trajectory(
+        name,
+        tuple(epoch.detection_loss for epoch in history.epochs),
+        tuple(math.nan if value is None else scale * value for value in accuracy),
+    )
