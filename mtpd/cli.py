@@ -216,9 +216,10 @@ def results(
 @app.command()
 def cost_matrix(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
     """Draw the adaptation costs and the orders that they led to."""
+    from mtpd.experiment.jobs import runs_by_costs
     from mtpd.experiment.load import load_experiment
     from mtpd.layout import Layout
-    from mtpd.steps.cost_matrix import runs_by_costs, write_cost_matrix
+    from mtpd.steps.cost_matrix import write_cost_matrix
 
     settings, layout = load_experiment(experiment), Layout(results, experiment.stem)
     paths = [layout.figure("costs", kind) for kind in ("png", "pdf")]

@@ -17,7 +17,7 @@ _SPECIAL = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
-        '"': r"\textquotedbl{}",
+        '"': "''",
         "→": r"$\rightarrow$",
         "↑": r"$\uparrow$",
         "↓": r"$\downarrow$",

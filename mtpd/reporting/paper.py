@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,10 @@ def tidy(measured: MeasuredTable) -> pd.DataFrame:
 def markdown_of(measured: MeasuredTable) -> str:
     """The table in GitHub's Markdown, with footnotes."""
     shown = _Shown(measured)
-    headings = [*measured.table.labels, *(f"{name} {part}" for name, part in shown.columns)]
+    headings = [
+        *measured.table.labels,
+        *(f"{shown.heading(name)} {part}" for name, part in shown.columns),
+    ]
     rows = [[_markdown(text, note) for text, note in row] for row in shown.rows]
     labels = len(measured.table.labels)
     grid = pd.DataFrame(rows, columns=headings).to_markdown(
@@ -106,17 +110,12 @@ def latex_of(measured: MeasuredTable) -> str:
     """A ``table*`` with a caption and the label ``tab:<name>``; needs booktabs and graphicx."""
     table, shown = measured.table, _Shown(measured)
     labels = len(table.labels)
-    groups: list[list[str]] = []
-    for name, part in shown.columns:
-        if groups and groups[-1][0] == name:
-            groups[-1].append(part)
-        else:
-            groups.append([name, part])
     upper, rules, place = [""] * labels, [], labels + 1
-    for name, *parts in groups:
-        upper.append(rf"\multicolumn{{{len(parts)}}}{{c}}{{{escaped(name)}}}")
-        rules.append(rf"\cmidrule(lr){{{place}-{place + len(parts) - 1}}}")
-        place += len(parts)
+    for name, group in groupby(column for column, _ in shown.columns):
+        width = len(list(group))
+        upper.append(rf"\multicolumn{{{width}}}{{c}}{{{escaped(shown.heading(name))}}}")
+        rules.append(rf"\cmidrule(lr){{{place}-{place + width - 1}}}")
+        place += width
     lower = [escaped(name) for name in (*table.labels, *(part for _, part in shown.columns))]
     body = [[_latex(text, note) for text, note in row] for row in shown.rows]
     below = [escaped(line) + "." for line in shown.legend]
@@ -170,13 +169,24 @@ class _Shown:
             for column in table.columns
             for part in (PARTS if column in published else PARTS[1:2])
         ]
+        self._units = {
+            column: {
+                METRICS[row.cells[column].metric].unit for row in table.rows if column in row.cells
+            }
+            for column in table.columns
+        }
         cells = [cell for row in table.rows for cell in row.cells.values()]
         self.notes = list(dict.fromkeys(cell.note for cell in cells if cell.note))
         self.rows = [
             [(label, None) for label in row.labels] + list(self._row(row.cells, measurements))
             for row, measurements in zip(table.rows, measured.rows, strict=True)
         ]
-        self.legend = list(self._legend(cells))
+        self.legend = list(self._legend())
+
+    def heading(self, column: str) -> str:
+        """The column's name, with its unit where that is not percent."""
+        unit = " or ".join(sorted(self._units[column] - {"%", ""}))
+        return f"{column} ({unit})" if unit else column
 
     def _row(
         self, cells: Mapping[str, Cell], measurements: Mapping[str, Measurement]
@@ -197,11 +207,12 @@ class _Shown:
             else:
                 yield _difference(cell, found, metric), note
 
-    def _legend(self, cells: Sequence[Cell]) -> Iterator[str]:
+    def _legend(self) -> Iterator[str]:
         texts = [text for row in self.rows for text, _ in row]
-        if any(METRICS[cell.metric].unit == "%" for cell in cells):
-            yield "Without a unit: percent, and differences in percentage points"
-        yield "Differences: measured less published"
+        if any("%" in units for units in self._units.values()):
+            yield "AP and other accuracies in percent, their differences in percentage points"
+        if any(part == "difference" for _, part in self.columns):
+            yield "difference: measured less published"
         if any(MISSING in text for text in texts):
             yield f"{MISSING}: not measured yet"
         if any("±" in text for text in texts):

@@ -11,7 +11,6 @@ from mtpd.layout import Layout
 from mtpd.reporting.cost_matrix import draw_cost_matrix
 from mtpd.reporting.records import read_costs
 from mtpd.selection.chains import Chain
-from mtpd.selection.orders import needs_costs
 from mtpd.steps.status import known_chains
 
 
@@ -42,12 +41,3 @@ def write_cost_matrix(
 
 def _teachers(chain: Chain) -> tuple[str, ...]:
     return tuple(stage.teacher for stage in chain.stages if stage.teacher is not None)
-
-
-def runs_by_costs(experiment: Experiment) -> list[str]:
-    """Runs whose order of teachers the costs decide."""
-    return [
-        name
-        for name, run in experiment.runs.items()
-        if run.order != "random" and needs_costs(jobs.strategy_of(run))
-    ]

@@ -75,6 +75,7 @@ def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentSt
         (layout.costs, layout.log("costs")),
         (layout.order, layout.log("order")),
         (layout.table("csv"), layout.log("results")),
+        (layout.figure("costs", "pdf"), layout.log("cost_matrix")),
     ]
     return ExperimentStatus(layout.root, tuple(detectors), tuple(runs), _failures(own))
 
