@@ -288,12 +288,13 @@ def models(reference: Reference, experiment: Experiment, chains: Chains) -> list
     return [prefixes[last] for prefixes in stages if last < len(prefixes)]
 
 
-def published_value(paper: Paper, reference: Reference, metric: str) -> float | None:
-    """What the papers' tables give for a model; None where they do not."""
-    for _, cell in _references(paper, (key for key in paper.items if key.startswith("tables."))):
-        named = Reference(**cell.model_dump(include=set(Reference.model_fields)))
-        if isinstance(cell, Cell) and named == reference and cell.metric == metric:
-            return cell.published
+def published_value(paper: Paper, metric: str, *references: Reference) -> float | None:
+    """What a table gives for a model, which ``references`` name alike; None: no table does."""
+    for table in paper.tables.values():
+        for _, cell in _cells("", table, table.columns):
+            named = Reference(**cell.model_dump(include=set(Reference.model_fields)))
+            if named in references and cell.metric == metric and cell.published is not None:
+                return cell.published
     return None
 
 

@@ -61,7 +61,10 @@ def tidy(measured: MeasuredTable) -> pd.DataFrame:
                 {
                     "table": measured.name,
                     "row": number,
-                    **dict(zip(table.labels, row.labels, strict=True)),
+                    **{
+                        f"label: {name}": label
+                        for name, label in zip(table.labels, row.labels, strict=True)
+                    },
                     "column": column,
                     "metric": cell.metric,
                     "unit": METRICS[cell.metric].unit,
@@ -95,7 +98,9 @@ def markdown_of(measured: MeasuredTable) -> str:
     ]
     rows = [[_markdown(text, note) for text, note in row] for row in shown.rows]
     labels = len(measured.table.labels)
-    grid = pd.DataFrame(rows, columns=headings).to_markdown(
+    grid = pd.DataFrame(
+        rows, columns=[_markdown(heading, None) for heading in headings]
+    ).to_markdown(
         index=False,
         disable_numparse=True,
         colalign=["left"] * labels + ["right"] * len(shown.columns),

@@ -73,14 +73,14 @@ def _draw_run(axes: Axes, run: RunStages, index: int, shift: float) -> None:
         linestyle=LINES[index % len(LINES)],
         label=f"{run.name}\n{teachers}",
     )
-    deviations = _array([point.deviation for point in run.points])
-    axes.errorbar(places, measured, deviations, fmt="none", color=colour, capsize=2)
     axes.plot(
         places, published, marker, color=colour, markerfacecolor="white", markersize=6, zorder=1
     )
     missing = places[np.isnan(measured)]
     foot = axes.get_xaxis_transform()
     axes.plot(missing, np.full(len(missing), 0.03), "x", color=colour, transform=foot)
+    deviations = _array([point.deviation for point in run.points])
+    axes.errorbar(places, measured, deviations, fmt="none", color=colour, capsize=2)
     for place in missing:
         axes.annotate(
             "missing",

@@ -107,27 +107,27 @@ class _Writer:
     def _stages(self, figure: ApOverStages, paths: list[Path]) -> None:
         name, metric = figure.experiment, figure.metric
         experiment = self.measured.experiments[name]
-        without = self._point(Reference(experiment=name, detector=experiment.student.name), metric)
+        without = self._point(metric, Reference(experiment=name, detector=experiment.student.name))
         runs = []
         for run in figure.runs:
+            last = Reference(experiment=name, run=run)
             chain = self.measured.chains[name].get(jobs.members(experiment, run)[0])
             if chain is None:
-                last = self._point(Reference(experiment=name, run=run), metric)
-                runs.append(RunStages(run, "order missing", (without, last)))
-                continue
-            references = [
-                Reference(experiment=name, run=run, stage=number)
-                for number in range(1, len(chain.stages))
-            ]
-            references.append(Reference(experiment=name, run=run))
-            points = [self._point(reference, metric) for reference in references]
-            teachers = " → ".join(stage.teacher or NO_TEACHER for stage in chain.stages)
+                points = [self._point(metric, last)]
+                teachers = "order missing"
+            else:
+                stages = range(1, len(chain.stages) + 1)
+                numbered = [last.model_copy(update={"stage": stage}) for stage in stages]
+                points = [self._point(metric, stage) for stage in numbered[:-1]]
+                points.append(self._point(metric, last, numbered[-1]))
+                teachers = " → ".join(stage.teacher or NO_TEACHER for stage in chain.stages)
             runs.append(RunStages(run, teachers, (without, *points)))
         draw_stages(runs, _axis(metric), figure.title, paths)
 
-    def _point(self, reference: Reference, metric: str) -> Point:
-        found = self.measured.of(reference, metric)
-        return Point(found.mean, found.deviation, published_value(self.paper, reference, metric))
+    def _point(self, metric: str, *references: Reference) -> Point:
+        """A model's accuracy; ``references`` name it alike."""
+        found = self.measured.of(references[0], metric)
+        return Point(found.mean, found.deviation, published_value(self.paper, metric, *references))
 
     def _loss_against_ap(self, figure: LossAgainstAp, paths: list[Path]) -> None:
         name = figure.experiment
