@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from mtpd.experiment.jobs import all_members, chains_of_runs, run_of, starts_afresh
+from mtpd.experiment.jobs import all_members, chains_of_runs, members, run_of, starts_afresh
 from mtpd.files import read_json
 from mtpd.layout import ModelFolder
 from mtpd.reporting.curves import RunCurve, StageCurve, draw_chains
-from mtpd.reporting.table import write_table
+from mtpd.reporting.table import with_means, write_table
 from mtpd.selection.chains import Chain
 from mtpd.steps.context import Context
 
@@ -46,7 +46,7 @@ def _chains(context: Context) -> dict[str, Chain]:
 
 
 def _table(context: Context, chains: dict[str, Chain]) -> pd.DataFrame:
-    """One row for the student without teacher, one for each teacher, one for each run."""
+    """The student without teacher, the teachers, every chain, and means over seeds."""
     experiment, layout = context.experiment, context.layout
     rows = []
     for name in experiment.detectors:
@@ -60,7 +60,9 @@ def _table(context: Context, chains: dict[str, Chain]) -> pd.DataFrame:
             baseline = []
         trained = [*baseline, *folders]
         rows.append(_row(name, _title(chain), method, folders[-1], trained))
-    return pd.DataFrame(rows)
+    return with_means(
+        pd.DataFrame(rows), {name: members(experiment, name) for name in experiment.runs}
+    )
 
 
 def _row(
