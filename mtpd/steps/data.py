@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
-from mtpd.data.coco import CocoSummary, check_coco, check_same_classes
+from mtpd.data.coco import BORDER, CocoSummary, check_coco, check_same_classes
+from mtpd.data.crowdhuman import convert_crowdhuman
 from mtpd.data.dataset import Dataset, Split
 from mtpd.data.shapes import generate_shapes
 from mtpd.data.voc import convert_voc
 from mtpd.errors import UserError
-from mtpd.experiment.settings import CocoData, Experiment, ShapesData, VocData
+from mtpd.experiment.settings import (
+    CocoData,
+    CrowdHumanData,
+    Experiment,
+    ShapesData,
+    VocData,
+)
 from mtpd.layout import Layout
 
 SPLITS = ("train", "val", "test")
@@ -38,6 +46,7 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
             images,
             bad_boxes="error" if isinstance(data, ShapesData) else data.bad_boxes,
             cleaned=layout.data / f"{split}_cleaned.json",
+            border=math.inf if isinstance(data, CrowdHumanData) else BORDER,
         )
         check_same_classes(annotations, summaries["train"].classes, summaries[split].classes)
         _report(split, summaries[split])
@@ -54,12 +63,13 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
             )
             for split, summary in summaries.items()
         },
+        protocol="crowdhuman" if isinstance(data, CrowdHumanData) else "coco",
     )
     dataset.save(layout.dataset)
 
 
 def _source(
-    data: ShapesData | CocoData | VocData,
+    data: ShapesData | CocoData | VocData | CrowdHumanData,
     split: str,
     folder: Path,
     classes: tuple[str, ...] | None,
@@ -82,6 +92,9 @@ def _source(
         paths = getattr(data, split)
         return data.root / paths.annotations, data.root / paths.images
     annotations = folder / f"{split}.json"
+    if isinstance(data, CrowdHumanData):
+        convert_crowdhuman(data.root / getattr(data, split), data.root, data.images, annotations)
+        return annotations, data.root
     convert_voc(data.root, getattr(data, split), annotations, classes=classes or data.classes)
     return annotations, data.root / "JPEGImages"
 
@@ -92,5 +105,7 @@ def _report(split: str, summary: CocoSummary) -> None:
     log.info("%s: %d images, %d boxes", split, summary.n_images, summary.n_boxes)
     for name, count in summary.boxes_per_class.items():
         log.info("%s: %d of class %s", split, count, name)
+    if summary.n_crowds:
+        log.info("%s: %d of the boxes are crowds or ignore regions", split, summary.n_crowds)
     for reason, count in summary.dropped.items():
         log.warning("%s: left out %d boxes %s", split, count, reason)
