@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from mtpd.data.argoverse import convert_argoverse
 from mtpd.data.coco import CocoSummary, check_coco, check_same_classes
 from mtpd.data.dataset import Dataset, Split
 from mtpd.data.shapes import generate_shapes
 from mtpd.data.voc import convert_voc
 from mtpd.errors import UserError
-from mtpd.experiment.settings import CocoData, Experiment, ShapesData, VocData
+from mtpd.experiment.settings import ArgoverseHdData, CocoData, Experiment, ShapesData, VocData
 from mtpd.layout import Layout
 
 SPLITS = ("train", "val", "test")
@@ -54,12 +55,13 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
             )
             for split, summary in summaries.items()
         },
+        protocol="streaming" if isinstance(data, ArgoverseHdData) else "coco",
     )
     dataset.save(layout.dataset)
 
 
 def _source(
-    data: ShapesData | CocoData | VocData,
+    data: ShapesData | CocoData | VocData | ArgoverseHdData,
     split: str,
     folder: Path,
     classes: tuple[str, ...] | None,
@@ -82,6 +84,10 @@ def _source(
         paths = getattr(data, split)
         return data.root / paths.annotations, data.root / paths.images
     annotations = folder / f"{split}.json"
+    if isinstance(data, ArgoverseHdData):
+        own = data.root / getattr(data, split)
+        convert_argoverse(own, annotations, whole_sequences=split != "train")
+        return annotations, data.root / data.images
     convert_voc(data.root, getattr(data, split), annotations, classes=classes or data.classes)
     return annotations, data.root / "JPEGImages"
 
