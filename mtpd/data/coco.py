@@ -76,6 +76,7 @@ def check_coco(
     *,
     bad_boxes: Literal["error", "drop"] = "error",
     cleaned: Path | None = None,
+    border: float = BORDER,
 ) -> CocoSummary:
     """Check an instances file and the images that it names.
 
@@ -83,9 +84,11 @@ def check_coco(
         annotations: Instances JSON.
         images: Folder that its file names are relative to.
         bad_boxes: Whether a box that is not four finite numbers, has no area, is less than a
-            pixel wide or high, or leaves its image by more than a pixel is an error or left out.
-            Crowds may have any four numbers.
+            pixel wide or high, leaves its image by more than ``border`` or lies wholly outside it
+            is an error or left out. Crowds may have any four numbers.
         cleaned: Where a copy without the bad boxes is written if there are any; needed to drop.
+        border: Pixels by which a box may leave its image; infinite where boxes are drawn around
+            whole objects, seen or not.
 
     Raises:
         UserError: The file or an image cannot be used as it is.
@@ -96,7 +99,7 @@ def check_coco(
     sound_parts(annotations, coco, _raise)
     _check_images(annotations, images, coco["images"])
 
-    bad = find_bad_boxes(coco)
+    bad = find_bad_boxes(coco, border)
     if bad and bad_boxes == "error":
         _refuse(annotations, coco, bad)
     kept = [item for i, item in enumerate(coco["annotations"]) if i not in bad]
@@ -244,17 +247,17 @@ def _check_images(path: Path, folder: Path, images: list[Item]) -> None:
         raise UserError(f"{path}: image {images[first]['id']}", problem + others, remedy)
 
 
-def find_bad_boxes(coco: Item) -> dict[int, str]:
+def find_bad_boxes(coco: Item, border: float) -> dict[int, str]:
     """Reason by position in ``annotations`` of every box that cannot be used."""
     sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
     reasons = (
-        (i, _box_problem(item, *sizes[item["image_id"]]))
+        (i, _box_problem(item, *sizes[item["image_id"]], border))
         for i, item in enumerate(coco["annotations"])
     )
     return {i: reason for i, reason in reasons if reason is not None}
 
 
-def _box_problem(item: Item, width: int, height: int) -> str | None:
+def _box_problem(item: Item, width: int, height: int, border: float) -> str | None:
     box = item["bbox"]
     if len(box) != 4 or not all(type(v) in (int, float) and math.isfinite(v) for v in box):
         return NOT_NUMBERS
@@ -263,8 +266,10 @@ def _box_problem(item: Item, width: int, height: int) -> str | None:
     x, y, w, h = box
     if not (w >= SMALLEST_SIDE and h >= SMALLEST_SIDE and item["area"] > 0):
         return TOO_SMALL
-    inside = x >= -BORDER and y >= -BORDER and x + w <= width + BORDER and y + h <= height + BORDER
-    return None if inside else OUTSIDE
+    inside = x >= -border and y >= -border and x + w <= width + border and y + h <= height + border
+    # MMDetection leaves a box that shares no pixel with its image out without a word.
+    touches = x < width and y < height and x + w > 0 and y + h > 0
+    return None if inside and touches else OUTSIDE
 
 
 def _refuse(path: Path, coco: Item, bad: dict[int, str]) -> None:

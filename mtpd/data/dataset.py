@@ -9,7 +9,7 @@ from typing import Literal
 from mtpd.files import read_json, write_json
 
 Protocol = Literal["coco", "crowdhuman", "streaming"]
-"""How the data set is evaluated beside COCO's figures."""
+"""Which figures beside COCO's a data set is judged by."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ class Dataset:
             name: Split(Path(split.pop("annotations")), Path(split.pop("images")), **split)
             for name, split in raw["splits"].items()
         }
-        protocol = raw.get("protocol", "coco")
-        return cls(tuple(raw["classes"]), raw["has_masks"], splits, protocol)
+        return cls(tuple(raw["classes"]), raw["has_masks"], splits, raw.get("protocol", "coco"))
 
     def save(self, path: Path) -> None:
         """Write as JSON."""

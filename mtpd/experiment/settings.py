@@ -89,7 +89,31 @@ class ArgoverseHdData(Settings):
     bad_boxes: Literal["error", "drop"] = "error"
 
 
-Data = Annotated[ShapesData | CocoData | VocData | ArgoverseHdData, Field(discriminator="source")]
+class CrowdHumanData(Settings):
+    """CrowdHuman as it is published; persons' full boxes are what is detected."""
+
+    source: Literal["crowdhuman"]
+    root: Path = Field(description="Folder of the data set")
+    train: Path = Field(default=Path("annotation_train.odgt"), description="Relative to data.root")
+    val: Path = Path("annotation_val.odgt")
+    test: Path | None = Field(
+        default=None, description="None: val is reported, as annotations of test are not public"
+    )
+    images: tuple[Path, ...] = Field(
+        default=(Path("Images"),),
+        min_length=1,
+        description="Folders that together hold the images of all splits, relative to data.root",
+    )
+    bad_boxes: Literal["error", "drop"] = Field(
+        default="drop",
+        description="Boxes of no area or wholly outside their image: stop, or leave out",
+    )
+
+
+Data = Annotated[
+    ShapesData | CocoData | VocData | ArgoverseHdData | CrowdHumanData,
+    Field(discriminator="source"),
+]
 
 
 class ImagePipeline(Settings):
