@@ -22,6 +22,7 @@ IMAGES: Mapping[str, int] = {"train": 15000, "val": 4370, "test": 5000}
 
 PERSON, MASK = "person", "mask"
 
+MISSING = "unpack the images of this split, or add their folder to data.images"
 FORMAT = "give an annotation file as CrowdHuman publishes it"
 
 
@@ -166,7 +167,13 @@ def _image_files(
             annotations,
             f"names {missing[0]}.jpg, which is in none of data.images"
             f" ({len(missing)} of {len(names)} images are missing)",
-            "unpack the images of this split, or add their folder to data.images",
+            MISSING,
+            tuple(
+                UserError(
+                    annotations, f"names {name}.jpg, which is in none of data.images", MISSING
+                )
+                for name in missing
+            ),
         )
     return [found[name] for name in names]
 
@@ -184,5 +191,9 @@ def _sizes(annotations: Path, files: list[Path]) -> list[Size]:
         first = problems[0]
         others = f" (and {len(problems) - 1} more images have problems)" * (len(problems) > 1)
         problem = f"its image {first.where} {first.problem}{others}"
-        raise UserError(annotations, problem, first.remedy)
+        every = (
+            UserError(p.where, f"{p.problem}, and is named by {annotations}", p.remedy)
+            for p in problems
+        )
+        raise UserError(annotations, problem, first.remedy, tuple(every))
     return sizes

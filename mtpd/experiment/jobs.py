@@ -81,11 +81,11 @@ def existing_data_files(experiment: Experiment) -> list[Path]:
     if isinstance(data, ShapesData):
         return []
     splits = [split for split in (data.train, data.val, data.test) if split is not None]
-    files = [data.root / _annotations_of(split) for split in splits]
+    files = [data.root / annotations_of(split) for split in splits]
     return [file for file in files if file.is_file()]
 
 
-def _annotations_of(split: CocoSplit | Path | str) -> Path:
+def annotations_of(split: CocoSplit | Path | str) -> Path:
     """What lists a split, relative to the data's root; a string names a list of Pascal VOC."""
     if isinstance(split, CocoSplit):
         return split.annotations
