@@ -49,6 +49,15 @@ class ModelFolder:
         return self.path / "metrics.json"
 
     @property
+    def detections(self) -> Path:
+        """Folder of what was found on each split that was evaluated."""
+        return self.path / "detections"
+
+    def detections_of(self, split: str, kind: str) -> Path:
+        """Detections of a split in COCO's results format, boxes (bbox) or masks (segm)."""
+        return self.detections / f"{split}.{kind}.json"
+
+    @property
     def check(self) -> Path:
         """Levels and head of the detector, found when all that its training needs was tried."""
         return self.path / "check.json"
