@@ -90,7 +90,9 @@ def check_data_sets(
     crowdhuman: Annotated[Path | None, typer.Option(help="Folder of CrowdHuman.")] = None,
     argoverse_hd: Annotated[Path | None, typer.Option(help="Folder of Argoverse-HD.")] = None,
     data_root: DataRoot = None,
-    decode: Annotated[bool, typer.Option("--decode", help="Decode every image whole.")] = False,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="Decode images whole: finds damage inside PNGs.")
+    ] = False,
     show: Annotated[int, typer.Option(min=0, help="Problems to print for each data set.")] = 10,
     report: Annotated[Path | None, typer.Option(help="File for all problems.")] = None,
 ) -> None:

@@ -170,7 +170,7 @@ def sound_parts(path: Path, coco: object, report: Report) -> Item:
     """
     if not isinstance(coco, dict):
         report(UserError(path, "is not a JSON object", "give a COCO instances JSON"))
-        coco = {}
+        return {"images": [], "categories": [], "annotations": []}
     images = _sound_items(path, coco, "images", IMAGE_KEYS, report)
     categories = _sound_items(path, coco, "categories", CATEGORY_KEYS, report)
     annotations = _sound_items(path, coco, "annotations", ANNOTATION_KEYS, report)

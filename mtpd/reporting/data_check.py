@@ -71,9 +71,15 @@ class DataReport:
 @contextmanager
 def image_progress() -> Iterator[Callable[[str], Progress]]:
     """Bars on standard error; what is yielded gives one for each split's name."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     console = Console(stderr=True)
-    with ProgressBars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+    with ProgressBars(
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bars:
 
         def start(name: str) -> Progress:
             def count(images: int) -> Callable[[], object]:

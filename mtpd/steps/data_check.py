@@ -132,7 +132,7 @@ def _checked(
     problems, remarks = [*inspection.problems], [*inspection.left_out]
     others = problems if target.whole else remarks
     others += _other_counts(source, split.published, inspection.counts)
-    if classes is not None:
+    if classes and inspection.classes:
         try:
             check_same_classes(source, classes, inspection.classes)
         except UserError as error:
@@ -143,6 +143,6 @@ def _checked(
 def _other_counts(where: Path, published: Counts, found: Counts) -> Iterable[UserError]:
     for field in fields(Counts):
         expected, number = getattr(published, field.name), getattr(found, field.name)
-        if expected is not None and number != expected:
+        if None not in (expected, number) and number != expected:
             problem = f"has {number} {field.name}, the published data set has {expected}"
             yield UserError(where, problem, "give the whole data set")
