@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,22 +31,34 @@ def image_sizes(paths: Sequence[Path]) -> list[Size | UserError]:
         return list(pool.map(_size_or_error, paths, chunksize=64))
 
 
-def image_problems(expected: Sequence[tuple[Path, int, int]]) -> dict[int, Problem]:
+def image_problems(
+    expected: Sequence[tuple[Path, int, int]],
+    *,
+    decode: bool = False,
+    advance: Callable[[], object] = lambda: None,
+) -> dict[int, Problem]:
     """Check many images.
 
     Args:
         expected: File, width and height of each, in pixels.
+        decode: Decode every image whole; otherwise only those whose last bytes leave a doubt.
+        advance: Called after each image.
 
     Returns:
         The problem of each image that has one, by its position in ``expected``.
     """
+    found = {}
     with ThreadPoolExecutor(THREADS) as pool:
-        problems = pool.map(lambda image: image_problem(*image), expected, chunksize=64)
-        return {i: problem for i, problem in enumerate(problems) if problem is not None}
+        problems = pool.map(lambda image: image_problem(*image, decode=decode), expected)
+        for i, problem in enumerate(problems):
+            if problem is not None:
+                found[i] = problem
+            advance()
+    return found
 
 
-def image_problem(path: Path, width: int, height: int) -> Problem | None:
-    """What is wrong with one image; it is decoded only where its last bytes leave a doubt."""
+def image_problem(path: Path, width: int, height: int, *, decode: bool = False) -> Problem | None:
+    """What is wrong with one image; ``decode`` as in :func:`image_problems`."""
     try:
         with _opened(path) as image:
             size = _loaded_size(image)
@@ -55,7 +67,7 @@ def image_problem(path: Path, width: int, height: int) -> Problem | None:
                     f"{path} is {size[0]}x{size[1]}, the annotations say {width}x{height}",
                     "correct the size, or give the image that was annotated",
                 )
-            if not _ends_well(path, image.format):
+            if decode or not _ends_well(path, image.format):
                 # Pillow refuses a cut JPEG and may accept a cut PNG; of OpenCV, which loads the
                 # images for training, some versions do the opposite.
                 image.load()

@@ -121,7 +121,8 @@ def _explain(path: Path, error: ErrorDetails) -> tuple[str, str, str]:
 def _keys(location: tuple[int | str, ...]) -> list[str]:
     """The keys of the file in pydantic's location, which names kinds of data and loss as well."""
     keys = [str(part) for part in location if part != "[key]"]
-    if keys[0] == "data" and len(keys) > 1 and keys[1] in ("shapes", "coco", "voc", "crowdhuman"):
+    sources = ("shapes", "coco", "voc", "argoverse_hd", "crowdhuman")
+    if keys[0] == "data" and len(keys) > 1 and keys[1] in sources:
         del keys[1]
     if "losses" in keys and len(keys) > keys.index("losses") + 2:
         del keys[keys.index("losses") + 2]  # methods.<name>.losses.<number>.<type>.<key>
