@@ -139,16 +139,15 @@ def existing_data_files(experiment: Experiment) -> list[Path]:
     if isinstance(data, ShapesData):
         return []
     splits = [split for split in (data.train, data.val, data.test) if split is not None]
-    files = [
-        data.root
-        / (
-            split.annotations
-            if isinstance(split, CocoSplit)
-            else Path("ImageSets", "Main", f"{split}.txt")
-        )
-        for split in splits
-    ]
+    files = [data.root / annotations_of(split) for split in splits]
     return [file for file in files if file.is_file()]
+
+
+def annotations_of(split: CocoSplit | Path | str) -> Path:
+    """What lists a split, relative to the data's root; a string names a list of Pascal VOC."""
+    if isinstance(split, CocoSplit):
+        return split.annotations
+    return split if isinstance(split, Path) else Path("ImageSets", "Main", f"{split}.txt")
 
 
 def own_configs(experiment: Experiment, *names: str | None) -> list[Path]:
@@ -202,14 +201,17 @@ def pair_settings(experiment: Experiment, method: str) -> dict[str, Any]:
 
 def evaluation_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """Settings that the evaluation of a detector with the config of ``name`` depends on."""
-    return {"detector": _identity(experiment, name), "size": experiment.pipeline.size}
+    return {
+        **_inference(experiment, name),
+        "latency_ms": experiment.detector(name).latency_ms,
+    }
 
 
 def feature_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """Settings that a feature cache depends on."""
     ordering = experiment.ordering
     return {
-        **evaluation_settings(experiment, name),
+        **_inference(experiment, name),
         "images": ordering.images,
         "points": ordering.points,
         "seed": experiment.seed,
@@ -237,7 +239,13 @@ def order_settings(experiment: Experiment) -> dict[str, Any]:
 
 def _identity(experiment: Experiment, name: str) -> dict[str, Any]:
     """What a detector is, whatever it was trained by."""
-    return experiment.detector(name).model_dump(mode="json", exclude={"training", "name"})
+    exclude = {"training", "name", "latency_ms"}
+    return experiment.detector(name).model_dump(mode="json", exclude=exclude)
+
+
+def _inference(experiment: Experiment, name: str) -> dict[str, Any]:
+    """What a trained detector's outputs depend on."""
+    return {"detector": _identity(experiment, name), "size": experiment.pipeline.size}
 
 
 def _training(experiment: Experiment, training: Training) -> dict[str, Any]:

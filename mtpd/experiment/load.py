@@ -146,7 +146,8 @@ def _explain(path: Path, error: ErrorDetails) -> tuple[str, str, str]:
 def _keys(location: tuple[int | str, ...]) -> list[str]:
     """The keys of the file in pydantic's location, which names kinds of data and loss as well."""
     keys = [str(part) for part in location if part != "[key]"]
-    if keys[0] == "data" and len(keys) > 1 and keys[1] in ("shapes", "coco", "voc"):
+    sources = ("shapes", "coco", "voc", "argoverse_hd", "crowdhuman")
+    if keys[0] == "data" and len(keys) > 1 and keys[1] in sources:
         del keys[1]
     if keys[0] == "figures" and len(keys) > 3:
         del keys[2]  # figures.<name>.<kind>.<key>

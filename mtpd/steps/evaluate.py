@@ -21,6 +21,7 @@ from mtpd.detectors.train import clear_states
 from mtpd.detectors.weights import load_weights
 from mtpd.evaluation.coco import Kind, coco_figures
 from mtpd.evaluation.complexity import count_flops, measure_latency
+from mtpd.evaluation.crowdhuman import crowd_figures
 from mtpd.evaluation.detections import DetectionWriter, json_list
 from mtpd.experiment.settings import Training
 from mtpd.files import read_json, sha256_of, whole_folder, write_json
@@ -41,7 +42,8 @@ def evaluate(context: Context, name: str, folder: ModelFolder, trained_by: Any) 
 
     Writes the detections of the validation split and of the reported one, in COCO's results format,
     and ``metrics.json``: for every split COCO's twelve figures for boxes, and for masks where the
-    detector predicts them, as fractions or null (``bbox_mAP`` and so on); AP of every class;
+    detector predicts them, as fractions or null (``bbox_mAP`` and so on), and on CrowdHuman its own
+    three (``crowd_AP``, ``crowd_MR``, ``crowd_JI``); AP of every class;
     parameters; multiply-accumulates and the image size that they are for; latency; and the
     provenance, whose hash is that of ``trained_by``, the settings of the training.
     """
@@ -114,6 +116,8 @@ def _figures(
         figures |= measured.figures
         for label, ap in measured.classes.items():
             classes[label][f"{kind}_mAP"] = ap
+    if context.dataset.protocol == "crowdhuman":
+        figures |= crowd_figures(annotations, folder.detections_of(split, "bbox"))
     return figures, classes
 
 

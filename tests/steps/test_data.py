@@ -113,3 +113,37 @@ def test_bccd_is_converted(write_experiment: Any, tmp_path: Path) -> None:
         "test": 72,
     }
     assert not dataset.has_masks
+
+
+def argoverse_hd(root: Path) -> dict[str, Any]:
+    """Two sequences of four frames for each split, as Argoverse-HD lays them out."""
+    for split in ("train", "val"):
+        generated = generate_shapes(root / "shapes" / split, split=split, images=8, size=64, seed=0)
+        raw = json.loads(generated.read_text())
+        raw["sequences"] = ["aa", "bb"]
+        raw["seq_dirs"] = [f"{split}/{name}/ring_front_center" for name in raw["sequences"]]
+        for number, image in enumerate(raw["images"]):
+            image |= {"sid": number // 4, "fid": number % 4, "name": image["file_name"]}
+            folder = root / "Argoverse-1.1/tracking" / raw["seq_dirs"][image["sid"]]
+            folder.mkdir(parents=True, exist_ok=True)
+            (generated.parent / "images" / image.pop("file_name")).rename(folder / image["name"])
+        for annotation in raw["annotations"]:
+            del annotation["segmentation"]
+        path = root / f"Argoverse-HD/annotations/{split}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(raw))
+    return {"source": "argoverse_hd", "root": str(root)}
+
+
+def test_argoverse_hd_is_converted(write_experiment: Any, tmp_path: Path) -> None:
+    data = argoverse_hd(tmp_path / "argoverse")
+    dataset = prepared(write_experiment(("data", data)), tmp_path)
+    assert dataset.protocol == "streaming"
+    assert not dataset.has_masks
+    assert {name: split.n_images for name, split in dataset.splits.items()} == {
+        "train": 8,
+        "val": 8,
+    }
+    images = json.loads(dataset.splits["val"].annotations.read_text())["images"]
+    assert [(image["sid"], image["fid"]) for image in images][3:5] == [(0, 3), (1, 0)]
+    assert (dataset.splits["val"].images / images[4]["file_name"]).is_file()
