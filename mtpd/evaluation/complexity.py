@@ -125,8 +125,8 @@ def _few_proposals(model: Any) -> Iterator[float]:
     it may give. What follows it costs in proportion to their number.
     """
     head = getattr(model, "rpn_head", None)
-    own = getattr(head, "test_cfg", None) or {}
-    if head is None or "max_per_img" not in own or "nms" not in own:
+    own = getattr(head, "test_cfg", None)
+    if head is None or own is None or not {"max_per_img", "nms"} <= own.keys():
         yield 1.0
         return
     few = min(TRACED_PROPOSALS, own.max_per_img)

@@ -19,7 +19,8 @@ def write_table(table: pd.DataFrame, csv: Path, markdown: Path, latex: Path) -> 
     with whole_file(csv) as temporary:
         table.to_csv(temporary, index=False)
     with whole_file(markdown) as temporary:
-        temporary.write_text(shown.to_markdown(index=False, disable_numparse=True) + "\n")
+        text = shown.astype(object).fillna("–").to_markdown(index=False, disable_numparse=True)
+        temporary.write_text(text + "\n")
     with whole_file(latex) as temporary:
         # pdfLaTeX's fonts have no arrow; escaping leaves it alone.
         numbers = shown.select_dtypes("number").columns

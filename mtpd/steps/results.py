@@ -24,8 +24,9 @@ def write_results(context: Context) -> None:
     experiment = context.experiment
     student = experiment.student.name
     references = {
-        name: _metrics(layout.detector(name))["splits"]["val"]["bbox_mAP"]
+        name: ap
         for name in (student, *_teachers(chains))
+        if (ap := _metrics(layout.detector(name))["splits"]["val"]["bbox_mAP"]) is not None
     }
     draw_chains(
         [_curve(context, name, chain) for name, chain in chains.items()],
@@ -82,6 +83,8 @@ def _row(
         "images per step": read_json(folder.history).get("images_per_step"),
         "training minutes": round(seconds / 60, 1),
         "parameters (M)": round(metrics["parameters"] / 1e6, 2),
+        "FLOPs (G)": None if metrics["flops"] is None else round(metrics["flops"] / 1e9, 3),
+        "latency (ms)": round(metrics["latency_ms"], 1),
         "split": metrics["reported_split"],
     }
 

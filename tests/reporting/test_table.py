@@ -10,10 +10,12 @@ from mtpd.reporting.table import write_table
 
 TABLE = pd.DataFrame(
     [
-        {"run": "baseline", "detectors": "r18_w16", "AP": 0.1534, "AP50": 0.3, "mask AP": None},
-        {"run": "chain", "detectors": "a → b", "AP": None, "AP50": 0.31, "mask AP": None},
+        {"run": "baseline", "detectors": "r18_w16", "AP": 0.1534, "AP50": 0.3, "mask AP": None,
+         "FLOPs (G)": 2.5},
+        {"run": "chain", "detectors": "a → b", "AP": None, "AP50": 0.31, "mask AP": None,
+         "FLOPs (G)": None},
     ]
-)
+)  # fmt: skip
 
 
 def write(folder: Path) -> list[Path]:
@@ -33,7 +35,8 @@ def test_shown_tables_give_percent_and_mark_missing_cells(tmp_path: Path) -> Non
     _, markdown, latex = (path.read_text() for path in write(tmp_path))
     for text in (markdown, latex):
         assert "15.3" in text
-        assert "–" in text
+        assert text.count("–") == 2
+        assert "nan" not in text
         assert "mask AP" not in text  # nobody has one
     assert "r18\\_w16" in latex
     assert "\\toprule" in latex
