@@ -9,47 +9,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from mtpd.data.coco import CocoSummary, check_coco, write_coco
+from mtpd.data.coco import write_coco
 from mtpd.data.images import Size, image_sizes
 from mtpd.errors import UserError
 
-IMAGES: Mapping[str, int] = {"train": 15000, "val": 4370, "test": 5000}
-"""Number of images of the published splits."""
-
 PERSON, MASK = "person", "mask"
 
-MISSING = "unpack the images of this split, or add their folder to data.images"
 FORMAT = "give an annotation file as CrowdHuman publishes it"
-
-
-def check_crowdhuman(
-    annotations: Path,
-    root: Path,
-    images: Sequence[Path],
-    out: Path,
-    *,
-    bad_boxes: Literal["error", "drop"] = "drop",
-    cleaned: Path | None = None,
-) -> CocoSummary:
-    """Convert one split and check the result and its images; nothing is left out uncounted.
-
-    A full box may reach beyond the image as far as it likes, as a person does, but not lie wholly
-    outside. See :func:`convert_crowdhuman` and :func:`mtpd.data.coco.check_coco`.
-
-    Raises:
-        UserError: The file, a box or an image cannot be used as it is.
-    """
-    convert_crowdhuman(annotations, root, images, out)
-    return check_coco(out, root, bad_boxes=bad_boxes, cleaned=cleaned, border=math.inf)
 
 
 def convert_crowdhuman(annotations: Path, root: Path, images: Sequence[Path], out: Path) -> None:
     """Convert one split. Its images stay where they are.
 
+    Boxes are not judged here: :func:`mtpd.data.coco.check_coco` does that for every source.
     Full boxes of persons are written as annotated, beyond the image's border too. A box with the
     tag ``mask``, or whose ``extra`` says ``ignore``, becomes a crowd: neither learnt nor counted
     as missed. (``ignore`` in ``head_attr`` is about the head alone and changes nothing here.)
@@ -62,11 +38,9 @@ def convert_crowdhuman(annotations: Path, root: Path, images: Sequence[Path], ou
         out: Instances JSON to write. Image ids count from 1 in the order of the lines.
 
     Raises:
-        UserError: The file, a line or an image is missing or wrong.
+        UserError: The file, lines or images are missing or wrong; ``parts`` has each of them.
     """
-    records = list(_records(annotations))
-    if not records:
-        raise UserError(annotations, "is empty", FORMAT)
+    records = _records(annotations)
     files = _image_files(annotations, [name for name, _ in records], root, images)
     sizes = _sizes(annotations, [root / file for file in files])
     write_coco(
@@ -92,25 +66,33 @@ def convert_crowdhuman(annotations: Path, root: Path, images: Sequence[Path], ou
     )
 
 
-def _records(path: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _records(path: Path) -> list[tuple[str, list[dict[str, Any]]]]:
     """Name and boxes of every image, in the order of the lines."""
-    seen: dict[str, int] = {}
+    records: dict[str, list[dict[str, Any]]] = {}
+    problems: list[UserError] = []
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
                 where = f"{path}: line {number}"
-                name, boxes = _record(where, line)
-                if name in seen:
-                    problem = f"has the ID '{name}' of line {seen[name]}"
-                    raise UserError(where, problem, "give every image one line")
-                seen[name] = number
-                yield name, boxes
+                try:
+                    name, boxes = _record(where, line)
+                except UserError as error:
+                    problems.append(error)
+                    continue
+                if name in records:
+                    problem = f"'ID' is '{name}' as in a line before"
+                    problems.append(UserError(where, problem, "give every image one line"))
+                records[name] = boxes
     except OSError as error:
         raise UserError(path, f"cannot be read ({error.strerror})", FORMAT) from error
     except UnicodeDecodeError as error:
         raise UserError(path, "is not UTF-8 text", FORMAT) from error
+    _refuse(problems)
+    if not records:
+        raise UserError(path, "is empty", FORMAT)
+    return list(records.items())
 
 
 def _record(where: str, line: str) -> tuple[str, list[dict[str, Any]]]:
@@ -161,39 +143,36 @@ def _image_files(
         for file in (root / folder).iterdir():
             if file.suffix == ".jpg":
                 found.setdefault(file.stem, folder / file.name)
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise UserError(
-            annotations,
-            f"names {missing[0]}.jpg, which is in none of data.images"
-            f" ({len(missing)} of {len(names)} images are missing)",
-            MISSING,
-            tuple(
-                UserError(
-                    annotations, f"names {name}.jpg, which is in none of data.images", MISSING
-                )
-                for name in missing
-            ),
-        )
+    _refuse(
+        [
+            UserError(
+                annotations,
+                f"names {name}.jpg, which is in none of data.images",
+                "unpack the images of this split, or add their folder to data.images",
+            )
+            for name in names
+            if name not in found
+        ]
+    )
     return [found[name] for name in names]
 
 
 def _sizes(annotations: Path, files: list[Path]) -> list[Size]:
     """Width and height of every image."""
-    sizes: list[Size] = []
-    problems: list[UserError] = []
-    for size in image_sizes(files):
-        if isinstance(size, UserError):
-            problems.append(size)
-        else:
-            sizes.append(size)
+    sizes = image_sizes(files)
+    _refuse(
+        [
+            UserError(annotations, f"its image {error.where} {error.problem}", error.remedy)
+            for error in sizes
+            if isinstance(error, UserError)
+        ]
+    )
+    return [size for size in sizes if not isinstance(size, UserError)]
+
+
+def _refuse(problems: Sequence[UserError]) -> None:
+    """Raise the first problem, with the number of the others, if there is any."""
     if problems:
         first = problems[0]
-        others = f" (and {len(problems) - 1} more images have problems)" * (len(problems) > 1)
-        problem = f"its image {first.where} {first.problem}{others}"
-        every = (
-            UserError(p.where, f"{p.problem}, and is named by {annotations}", p.remedy)
-            for p in problems
-        )
-        raise UserError(annotations, problem, first.remedy, tuple(every))
-    return sizes
+        others = f" (and {len(problems) - 1} more)" * (len(problems) > 1)
+        raise UserError(first.where, first.problem + others, first.remedy, tuple(problems))

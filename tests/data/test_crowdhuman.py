@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mtpd.data.coco import OUTSIDE, TOO_SMALL
-from mtpd.data.crowdhuman import check_crowdhuman, convert_crowdhuman
+from mtpd.data.coco import OUTSIDE, TOO_SMALL, CocoSummary, check_coco
+from mtpd.data.crowdhuman import convert_crowdhuman
 from mtpd.errors import UserError
 
 ANNOTATIONS = "annotation_train.odgt"
@@ -91,15 +92,11 @@ def test_images_in_several_folders(root: Path) -> None:
     assert files == ["val/273271,2c.jpg", "Images/273271,1a.b.jpg"]
 
 
-def checked(root: Path, **options: Any) -> Any:
-    return check_crowdhuman(
-        root / ANNOTATIONS,
-        root,
-        [Path("Images")],
-        root / "train.json",
-        cleaned=root / "cleaned.json",
-        **options,
-    )
+def checked(root: Path, **options: Any) -> CocoSummary:
+    """The split converted, and checked as the data step does."""
+    out = root / "train.json"
+    convert_crowdhuman(root / ANNOTATIONS, root, [Path("Images")], out)
+    return check_coco(out, root, border=math.inf, cleaned=root / "cleaned.json", **options)
 
 
 def test_what_was_found_is_counted(root: Path) -> None:
@@ -118,7 +115,7 @@ def spoil(records: list[Any]) -> None:
 
 def test_boxes_that_cannot_be_used_are_left_out_and_counted(root: Path) -> None:
     change(root, spoil)
-    summary = checked(root)
+    summary = checked(root, bad_boxes="drop")
     assert summary.dropped == {TOO_SMALL: 2, OUTSIDE: 1}
     assert (summary.n_boxes, summary.n_crowds) == (6, 4)
     assert summary.annotations == root / "cleaned.json"
@@ -127,7 +124,7 @@ def test_boxes_that_cannot_be_used_are_left_out_and_counted(root: Path) -> None:
 def test_boxes_that_cannot_be_used_may_be_an_error(root: Path) -> None:
     change(root, spoil)
     with pytest.raises(UserError, match=r"273271,2c.*3 of 9 boxes cannot be used"):
-        checked(root, bad_boxes="error")
+        checked(root)
 
 
 def first_box(**changes: Any) -> Callable[[Path], None]:
@@ -165,7 +162,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no ID": (write('{"gtboxes": []}\n'), "line 1: 'ID' is missing"),
     "ID is a number": (first_record(ID=7), "line 1: 'ID' is 7"),
     "no boxes' list": (first_record(gtboxes={}), "line 1: 'gtboxes' is {}"),
-    "twice": (first_record(ID="273271,1a.b"), "line 2: has the ID '273271,1a.b' of line 1"),
+    "twice": (first_record(ID="273271,1a.b"), "line 2: 'ID' is '273271,1a.b' as in a"),
     "unknown tag": (first_box(tag="Person"), "line 1: gtboxes[0]: has the tag 'Person'"),
     "no full box": (first_box(fbox=None), "line 1: gtboxes[0]: 'fbox' is None"),
     "three numbers": (first_box(fbox=[1, 2, 3]), "gtboxes[0]: 'fbox' is [1, 2, 3]"),
@@ -173,12 +170,12 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "infinite": (first_box(fbox=[1, 2, 3, float("inf")]), "'fbox' is [1, 2, 3, inf]"),
     "extra": (first_box(extra=1), "gtboxes[0]: 'extra' is 1"),
     "ignore": (first_box(extra={"ignore": "yes"}), "gtboxes[0]: extra: 'ignore' is 'yes'"),
-    "no image": (first_record(ID="none"), "names none.jpg, which is in none of data.images (1 of"),
+    "no image": (first_record(ID="none"), "names none.jpg, which is in none of data.images;"),
     "no folder": (
         lambda root: (root / "Images").rename(root / "images"),
         "Images: is not a folder",
     ),
-    "empty image": (empty_image, "2c.jpg is not an image"),
+    "empty image": (empty_image, "its image "),
 }
 
 
@@ -194,8 +191,22 @@ def test_a_wrong_folder_is_one_line_and_leaves_nothing_behind(root: Path, name: 
     assert not (root / "train.json").exists()
 
 
+def test_every_problem_is_listed(root: Path) -> None:
+    for spoil_folder in (first_record(ID=7), lambda root: change(root, lambda r: r.append([]))):
+        spoil_folder(root)
+    with pytest.raises(UserError, match=r"'ID' is 7 \(and 1 more\)") as caught:
+        checked(root)
+    assert [part.where for part in caught.value.parts] == [
+        f"{root / ANNOTATIONS}: line {number}" for number in (1, 3)
+    ]
+    annotate(root, *(record(name) for name in ("gone", "273271,2c", "lost")))
+    with pytest.raises(UserError) as caught:
+        checked(root)
+    assert [str(part).split()[2] for part in caught.value.parts] == ["gone.jpg,", "lost.jpg,"]
+
+
 def test_a_damaged_image_is_found(root: Path) -> None:
     path = root / "Images" / "273271,2c.jpg"
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(UserError, match="2c.jpg (cannot be read|is cut short)"):
+    with pytest.raises(UserError, match=r"2c\.jpg (cannot be read|is cut short)"):
         checked(root)

@@ -1,4 +1,4 @@
-"""CrowdHuman's figures: cases worked out by hand, a naive implementation, MMDetection's AP and MR."""
+"""CrowdHuman's figures: cases worked out by hand, a naive implementation, MMDetection's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def test_detections_of_an_unknown_image(tmp_path: Path) -> None:
     figures(tmp_path, scene([[0, 0, 20, 20]], []))
     detection = {"image_id": 99, "category_id": 1, "bbox": [0, 0, 5, 5], "score": 0.5}
     (tmp_path / "results.json").write_text(json.dumps([detection]))
-    with pytest.raises(UserError, match="results.json: has detections of image 99"):
+    with pytest.raises(UserError, match=r"results\.json: has detections of image 99"):
         crowd_figures(tmp_path / "truth.json", tmp_path / "results.json")
 
 
@@ -218,7 +219,7 @@ def naive_figures(scenes: list[Scene]) -> dict[str, float]:
     for count, (_, is_right) in enumerate(verdicts, start=1):
         right += is_right
         curve.append((right / total, right / count, (count - right) / len(clipped)))
-    ap = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in zip(curve, curve[1:], strict=False))
+    ap = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(curve))
     product = 1.0
     for point in FALSE_POSITIVES:
         reached = [recall for recall, _, false in curve if false >= point]
