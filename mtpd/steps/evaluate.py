@@ -43,10 +43,11 @@ def evaluate(context: Context, name: str, folder: ModelFolder, trained_by: Any) 
 
     Writes the detections of the validation split and of the reported one, in COCO's results format,
     and ``metrics.json``: for every split COCO's twelve figures for boxes, and for masks where the
-    detector predicts them, as fractions or null (``bbox_mAP`` and so on), and on CrowdHuman its own
-    three (``crowd_AP``, ``crowd_MR``, ``crowd_JI``), on sequences streaming accuracy (``sAP`` and so
-    on, with the latency that they are for); AP of every class; parameters; multiply-accumulates and the image size that they are for; latency; and the
-    provenance, whose hash is that of ``trained_by``, the settings of the training.
+    detector predicts them, as fractions or null (``bbox_mAP`` and so on), on CrowdHuman its own
+    three (``crowd_AP``, ``crowd_MR``, ``crowd_JI``), and on sequences streaming accuracy (``sAP``
+    and so on) with the latency that it is for; AP of every class; parameters; multiply-accumulates
+    and the image size that they are for; latency; and the provenance, whose hash is that of
+    ``trained_by``, the settings of the training.
     """
     clear_states(folder)
     config = context.detector_config(name, Training())
