@@ -59,7 +59,10 @@ class ModelFolder:
         return self.path / "detections"
 
     def detections_of(self, split: str, kind: str) -> Path:
-        """Detections of a split in COCO's results format, boxes (bbox) or masks (segm)."""
+        """Detections of a split in COCO's results format.
+
+        Boxes (bbox), masks (segm), or the boxes at hand at each frame's time (streaming).
+        """
         return self.detections / f"{split}.{kind}.json"
 
     @property

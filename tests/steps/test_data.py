@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argoverse import write_argoverse_hd
 from micro import SHARED_DATA
 
 from mtpd.data.dataset import Dataset
@@ -115,28 +116,8 @@ def test_bccd_is_converted(write_experiment: Any, tmp_path: Path) -> None:
     assert not dataset.has_masks
 
 
-def argoverse_hd(root: Path) -> dict[str, Any]:
-    """Two sequences of four frames for each split, as Argoverse-HD lays them out."""
-    for split in ("train", "val"):
-        generated = generate_shapes(root / "shapes" / split, split=split, images=8, size=64, seed=0)
-        raw = json.loads(generated.read_text())
-        raw["sequences"] = ["aa", "bb"]
-        raw["seq_dirs"] = [f"{split}/{name}/ring_front_center" for name in raw["sequences"]]
-        for number, image in enumerate(raw["images"]):
-            image |= {"sid": number // 4, "fid": number % 4, "name": image["file_name"]}
-            folder = root / "Argoverse-1.1/tracking" / raw["seq_dirs"][image["sid"]]
-            folder.mkdir(parents=True, exist_ok=True)
-            (generated.parent / "images" / image.pop("file_name")).rename(folder / image["name"])
-        for annotation in raw["annotations"]:
-            del annotation["segmentation"]
-        path = root / f"Argoverse-HD/annotations/{split}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(raw))
-    return {"source": "argoverse_hd", "root": str(root)}
-
-
 def test_argoverse_hd_is_converted(write_experiment: Any, tmp_path: Path) -> None:
-    data = argoverse_hd(tmp_path / "argoverse")
+    data = write_argoverse_hd(tmp_path / "argoverse")
     dataset = prepared(write_experiment(("data", data)), tmp_path)
     assert dataset.protocol == "streaming"
     assert not dataset.has_masks
