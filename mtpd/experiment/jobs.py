@@ -13,7 +13,7 @@ from typing import Any
 from mtpd.detectors.sources import own_config_files
 from mtpd.experiment.settings import CocoSplit, Experiment, Run, ShapesData, Training
 from mtpd.selection.chains import Chain, Stage
-from mtpd.selection.orders import needs_costs, needs_scores
+from mtpd.selection.orders import Costs, Order, needs_costs, shuffled
 
 
 def strategy_of(run: Run) -> str | tuple[str, ...]:
@@ -21,38 +21,87 @@ def strategy_of(run: Run) -> str | tuple[str, ...]:
     return () if run.order == "none" else run.order
 
 
-def is_decided(run: Run) -> bool:
-    """Whether the settings alone say what the run's teachers are."""
-    strategy = strategy_of(run)
-    return not (needs_costs(strategy) or needs_scores(strategy))
+def members(experiment: Experiment, name: str) -> tuple[str, ...]:
+    """Names of the chains of the run ``name``: the run's own, or one for each of its seeds."""
+    seeds = experiment.runs[name].seeds
+    return (name,) if seeds is None else tuple(f"{name}~{seed}" for seed in seeds)
+
+
+def all_members(experiment: Experiment) -> list[str]:
+    """Members of all runs."""
+    return [member for name in experiment.runs for member in members(experiment, name)]
+
+
+def run_of(experiment: Experiment, member: str) -> Run:
+    """The run that ``member`` belongs to."""
+    return experiment.runs[member.partition("~")[0]]
+
+
+def seed_of(member: str) -> int | None:
+    """Seed of ``member`` where its run has several, or None."""
+    seed = member.partition("~")[2]
+    return int(seed) if seed else None
+
+
+def teachers_at_most(experiment: Experiment, run: Run) -> int:
+    """K of ``run``."""
+    return run.max_teachers or experiment.ordering.max_teachers or len(experiment.teachers)
+
+
+def random_order(experiment: Experiment, member: str, costs: Costs) -> Order:
+    """Order of a ``member`` whose run is ordered at random; ``costs`` as for a strategy."""
+    limit = teachers_at_most(experiment, run_of(experiment, member))
+    own = seed_of(member)
+    seed = experiment.seed if own is None else own
+    return shuffled(experiment.student.name, experiment.teachers, costs, limit, seed)
 
 
 def order_needs_costs(experiment: Experiment) -> bool:
     """Whether any run's order depends on adaptation costs."""
-    return any(needs_costs(strategy_of(run)) for run in experiment.runs.values())
+    runs = experiment.runs.values()
+    return any(run.order != "random" and needs_costs(strategy_of(run)) for run in runs)
 
 
 def chains_of_runs(experiment: Experiment, orders: Mapping[str, Sequence[str]]) -> dict[str, Chain]:
-    """Chain of every run whose teachers are known.
+    """Chain of every member of every run, as far as its teachers are known.
 
     Args:
         experiment: The experiment.
-        orders: Teachers of runs by name, for those that :func:`is_decided` denies. Runs that
-            are missing there, and runs that take their budget from these, are left out.
+        orders: Teachers by member, for those that the settings do not decide. Members that are
+            missing there, and runs that take their budget from these, are left out.
     """
+    teachers = {
+        member: decided if decided is not None else orders.get(member)
+        for member in all_members(experiment)
+        for decided in [_decided_teachers(experiment, member)]
+    }
     chains: dict[str, Chain] = {}
-    for name, run in sorted(experiment.runs.items(), key=lambda item: item[1].budget is not None):
-        teachers = strategy_of(run) if is_decided(run) else orders.get(name)
-        if teachers is None or (run.budget is not None and run.budget not in chains):
-            continue
+    for member, names in teachers.items():
+        run = run_of(experiment, member)
         epochs = None
         if run.budget is not None:
-            epochs = _epochs_of(experiment, experiment.runs[run.budget].method, chains[run.budget])
+            counted = teachers[members(experiment, run.budget)[0]]
+            if counted is None:
+                continue
+            method = experiment.runs[run.budget].method
+            each = experiment.stage_training(method, None).epochs
+            assert each is not None
+            epochs = each * max(1, len(counted))
             if epochs == experiment.stage_training(run.method, None).epochs:
                 epochs = None
-        stages = [Stage(teacher, epochs) for teacher in teachers] or [Stage(None, epochs)]
-        chains[name] = Chain(tuple(stages))
-    return {name: chains[name] for name in experiment.runs if name in chains}
+        if names is not None:
+            stages = [Stage(teacher, epochs) for teacher in names] or [Stage(None, epochs)]
+            chains[member] = Chain(tuple(stages), seed_of(member))
+    return chains
+
+
+def _decided_teachers(experiment: Experiment, member: str) -> Sequence[str] | None:
+    """Teachers of ``member`` where the settings alone say them; empty: it has none."""
+    run = run_of(experiment, member)
+    if run.order == "random":
+        return random_order(experiment, member, {}).teachers
+    strategy = strategy_of(run)
+    return None if isinstance(strategy, str) else strategy
 
 
 def starts_afresh(experiment: Experiment, method: str, chain: Chain) -> bool:
@@ -124,6 +173,8 @@ def stage_settings(experiment: Experiment, method: str, chain: Chain) -> dict[st
         "student": _identity(experiment, experiment.student.name),
         **_training(experiment, experiment.stage_training(method, chain.last.epochs)),
     }
+    if chain.seed is not None:
+        settings["seed"] = chain.seed
     if teacher is not None:
         chosen = experiment.methods[method]
         settings["teacher"] = _identity(experiment, teacher)
@@ -163,6 +214,7 @@ def order_settings(experiment: Experiment) -> dict[str, Any]:
     return {
         "max_teachers": experiment.ordering.max_teachers,
         "score": experiment.ordering.score,
+        "seed": experiment.seed,
         "runs": {
             name: run.model_dump(mode="json", exclude={"method"}) for name, run in runs.items()
         },
@@ -189,10 +241,3 @@ def _training(experiment: Experiment, training: Training) -> dict[str, Any]:
 
 def _losses(experiment: Experiment, method: str) -> list[dict[str, Any]]:
     return [loss.model_dump(mode="json") for loss in experiment.method(method).losses]
-
-
-def _epochs_of(experiment: Experiment, method: str, chain: Chain) -> int:
-    """Epochs of all stages of ``chain``."""
-    own = experiment.stage_training(method, None).epochs
-    epochs = [stage.epochs or own for stage in chain.stages]
-    return sum(count for count in epochs if count is not None)

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    field_validator,
+    model_validator,
+)
 
 from mtpd.errors import UserError
 from mtpd.experiment.losses import Loss
@@ -180,7 +188,9 @@ class Ordering(Settings):
     )
 
 
-Strategy = Literal["bgs", "direct", "ascending", "minimax", "exhaustive", "none"]
+Strategy = Literal[
+    "bgs", "direct", "ascending", "minimax", "exhaustive", "reversed", "random", "none"
+]
 
 
 class Run(Settings):
@@ -194,6 +204,18 @@ class Run(Settings):
         default=None, description="A run whose epochs, all stages together, this one's stage gets"
     )
     max_teachers: int | None = Field(default=None, gt=0, description="K of this run alone")
+    seeds: tuple[NonNegativeInt, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="The stages are trained once from each; none: once, from the experiment's seed",
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def _no_seed_twice(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if seeds is not None and len(set(seeds)) < len(seeds):
+            raise ValueError("names a seed twice")
+        return seeds
 
 
 class Resources(Settings):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mtpd.experiment.jobs import chains_of_runs, starts_afresh
+from mtpd.experiment.jobs import all_members, chains_of_runs, run_of, starts_afresh
 from mtpd.files import read_json
 from mtpd.layout import ModelFolder
 from mtpd.reporting.curves import RunCurve, StageCurve, draw_chains
@@ -38,7 +38,7 @@ def write_results(context: Context) -> None:
 def _chains(context: Context) -> dict[str, Chain]:
     """Chain of every run; those that the settings do not decide stand in ``order.json``."""
     decided = chains_of_runs(context.experiment, {})
-    if len(decided) == len(context.experiment.runs):
+    if len(decided) == len(all_members(context.experiment)):
         return decided
     runs = read_json(context.layout.order, "run the order step first")["runs"]
     return {name: Chain.parse(run["chain"]) for name, run in runs.items()}
@@ -52,7 +52,7 @@ def _table(context: Context, chains: dict[str, Chain]) -> pd.DataFrame:
         role = "student without teacher" if name == experiment.student.name else "teacher"
         rows.append(_row(role, name, "", layout.detector(name), [layout.detector(name)]))
     for name, chain in chains.items():
-        method = experiment.runs[name].method
+        method = run_of(experiment, name).method
         folders = [layout.stage(method, str(prefix)) for prefix in chain.prefixes()]
         baseline = [layout.detector(experiment.student.name)]
         if starts_afresh(experiment, method, chain.prefixes()[0]):
@@ -87,7 +87,7 @@ def _row(
 
 
 def _curve(context: Context, name: str, chain: Chain) -> RunCurve:
-    method = context.experiment.runs[name].method
+    method = run_of(context.experiment, name).method
     stages = []
     for prefix in chain.prefixes():
         history = read_json(context.layout.stage(method, str(prefix)).history)["epochs"]

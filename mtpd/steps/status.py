@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from mtpd.errors import UserError
-from mtpd.experiment.jobs import chains_of_runs, order_settings
+from mtpd.experiment.jobs import all_members, chains_of_runs, order_settings, run_of
 from mtpd.experiment.settings import Experiment
 from mtpd.files import digest_of, read_json
 from mtpd.layout import Layout, ModelFolder
@@ -63,12 +63,13 @@ def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentSt
         ]
         detectors.append(_model(name, folder, before, after, now))
     runs = []
-    for name, run in experiment.runs.items():
+    for name in all_members(experiment):
+        method = run_of(experiment, name).method
         stages = None
         if name in chains:
             prefixes = chains[name].prefixes()
-            stages = tuple(_stage(layout, run.method, prefix, now) for prefix in prefixes)
-        runs.append(RunStatus(name, run.method, stages))
+            stages = tuple(_stage(layout, method, prefix, now) for prefix in prefixes)
+        runs.append(RunStatus(name, method, stages))
     own = [
         (layout.dataset, layout.log("data")),
         (layout.costs, layout.log("costs")),

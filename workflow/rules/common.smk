@@ -74,13 +74,14 @@ def own_configs(wildcards):
 
 
 def chains_of(name):
-    """Chain of every run of an experiment; waits for the order where the settings do not decide."""
+    """Chain of every run and seed; waits for the order where the settings do not decide."""
     experiment = EXPERIMENTS[name]
     chains = jobs.chains_of_runs(experiment, {})
-    if len(chains) < len(experiment.runs):
+    members = jobs.all_members(experiment)
+    if len(chains) < len(members):
         order = checkpoints.order.get(experiment=name).output.order
         runs = read_json(Path(order))["runs"]
-        chains = {run: Chain.parse(runs[run]["chain"]) for run in experiment.runs}
+        chains = {member: Chain.parse(runs[member]["chain"]) for member in members}
     return chains
 
 
@@ -118,8 +119,8 @@ def models_of(name):
     """Folders of every detector of an experiment and of every stage that its runs are made of."""
     layout, experiment = Layout(RESULTS, name), EXPERIMENTS[name]
     folders = [layout.detector(detector) for detector in experiment.detectors]
-    for run, chain in chains_of(name).items():
-        method = experiment.runs[run].method
+    for member, chain in chains_of(name).items():
+        method = jobs.run_of(experiment, member).method
         folders += [layout.stage(method, str(prefix)) for prefix in chain.prefixes()]
     return folders
 
@@ -128,8 +129,8 @@ def evaluated_models_of(name):
     """Folders of what the table shows: every detector, and the end of every chain."""
     layout, experiment = Layout(RESULTS, name), EXPERIMENTS[name]
     ends = [
-        layout.stage(experiment.runs[run].method, str(chain))
-        for run, chain in chains_of(name).items()
+        layout.stage(jobs.run_of(experiment, member).method, str(chain))
+        for member, chain in chains_of(name).items()
     ]
     return [*(layout.detector(detector) for detector in experiment.detectors), *ends]
 
