@@ -91,8 +91,17 @@ def chains_of_runs(experiment: Experiment, orders: Mapping[str, Sequence[str]]) 
                 epochs = None
         if names is not None:
             stages = [Stage(teacher, epochs) for teacher in names] or [Stage(None, epochs)]
-            chains[member] = Chain(tuple(stages), seed_of(member))
+            chains[member] = Chain(tuple(stages), _other_seed(experiment, member))
     return chains
+
+
+def _other_seed(experiment: Experiment, member: str) -> int | None:
+    """Seed of ``member``, or None if it is the experiment's own.
+
+    A chain that another run trains from that very seed is then the same chain, and trained once.
+    """
+    seed = seed_of(member)
+    return None if seed == experiment.seed else seed
 
 
 def _decided_teachers(experiment: Experiment, member: str) -> Sequence[str] | None:

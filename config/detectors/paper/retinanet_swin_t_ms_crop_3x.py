@@ -1,5 +1,5 @@
 # RetinaNet with Swin-T: no public zoo has it at this schedule, so the workflow trains it. The model
-# is MMDetection's; images, optimiser, mixed precision and 36 epochs are those of its Mask R-CNN with
+# is MMDetection's; images, optimiser, mixed precision and 36 epochs are of its Mask R-CNN with
 # Swin-T ("fp16, multi-scale crop, 3x").
 _base_ = ["mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py"]
 
