@@ -202,7 +202,12 @@ def pair_settings(experiment: Experiment, method: str) -> dict[str, Any]:
 
 def evaluation_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """Settings that the evaluation of a detector with the config of ``name`` depends on."""
-    return {"detector": _identity(experiment, name), "size": experiment.pipeline.size}
+    pipeline = experiment.pipeline
+    return {
+        "detector": _identity(experiment, name),
+        "size": pipeline.size,
+        "scale": pipeline.scale,
+    }
 
 
 def feature_settings(experiment: Experiment, name: str) -> dict[str, Any]:
