@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from mtpd.data.dataset import Dataset
-from mtpd.detectors.sources import config_file
+from mtpd.detectors.reading import read_config
 from mtpd.errors import UserError
 from mtpd.experiment.settings import Detector, ImagePipeline, Training
 from mtpd.layout import ModelFolder
@@ -25,7 +25,7 @@ def base_config(name: str, detector: Detector, dataset: Dataset) -> Config:
     """
     where = f"{name}: {detector.config}"
     try:
-        config = Config.fromfile(config_file(detector.config))
+        config = read_config(detector.config)
     except Exception as error:  # a config is Python: anything can go wrong in it
         raise UserError(where, f"cannot be read ({error})", "mend the config") from error
     if "model" not in config:

@@ -104,7 +104,9 @@ class ImagePipeline(Settings):
     @model_validator(mode="after")
     def _one_size(self) -> ImagePipeline:
         if self.size is not None and self.scale != 1:
-            raise ValueError("pipeline.scale|changes the detectors' sizes|give it or size, not both")
+            raise ValueError(
+                "pipeline.scale|changes the detectors' sizes|give it or size, not both"
+            )
         return self
 
 

@@ -6,9 +6,8 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from mmengine.config import Config
 
-from mtpd.detectors.sources import config_file
+from mtpd.detectors.reading import read_config
 
 SCALE = 0.24
 """Of all images: 1333x800 becomes 320x192."""
@@ -17,15 +16,15 @@ SEEDS = 2
 """At most, of a run."""
 
 CHANGES = f"""\
-- `data`: two COCO images for training and two for validation, in the layout of the real data set
-- `pipeline.scale: {SCALE}`: every image size of the detectors' own pipelines times {SCALE}, which makes
-  320x192 of 1333x800
-- one epoch of one step wherever the experiment has 12 or 36; a run with the `budget` of another still has
-  as many as that one's stages
-- `resources`: no GPU; and with that no mixed precision, which needs one
-- `ordering.images: 2`, as there are no more
-- a run with three `seeds` has two
-- `sha256` of the zoo's detectors, whose weights are random numbers here
+- `data`: two COCO images for training and two for validation, in the layout of the real data set.
+- `pipeline.scale: {SCALE}`: every image size in the detectors' own pipelines times {SCALE};
+  1333x800 becomes 320x192.
+- One epoch of one step where the experiment has 12 or 36. A run with the `budget` of another still
+  has as many as that one's stages together.
+- `resources`: no GPU, and so no mixed precision, which needs one.
+- `ordering.images: 2`, as there are no more.
+- Two of a run's `seeds`.
+- `sha256` of the zoo's detectors, whose weights are random numbers here.
 """
 
 
@@ -62,5 +61,5 @@ def detectors(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _wants_amp(config: str) -> bool:
-    wrapper = Config.fromfile(config_file(config)).get("optim_wrapper", {})
+    wrapper = read_config(config).get("optim_wrapper", {})
     return bool(wrapper.get("type") == "AmpOptimWrapper")

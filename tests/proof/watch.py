@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +82,14 @@ def _look(process: int, jobs: dict[int, Job]) -> None:
 
 def _step(command: list[str]) -> str | None:
     """The command that a process runs if it is Python running ``mtpd``."""
-    for name, following in zip(command[:2], command[1:3], strict=False):
+    for name, following in pairwise(command[:3]):
         if name.endswith("/mtpd"):
             return following
     return None
 
 
 def _what(command: list[str]) -> str:
-    found = zip(command, command[1:], strict=False)
-    return " ".join(value for option, value in found if option in OPTIONS)
+    return " ".join(value for option, value in pairwise(command) if option in OPTIONS)
 
 
 def _peak(pid: int) -> float:

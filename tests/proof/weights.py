@@ -14,12 +14,11 @@ from urllib.parse import unquote, urlsplit
 import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
-from mmengine.config import Config
 from mmengine.runner.checkpoint import get_torchvision_models
 from torch import nn
 
 from mtpd.detectors.config import without_pretrained
-from mtpd.detectors.sources import config_file
+from mtpd.detectors.reading import read_config
 from mtpd.files import whole_file
 
 HOST = "https://download.openmmlab.com/"
@@ -34,7 +33,7 @@ def publish(config: str, address: str, folder: Path) -> Path:
     path = folder / unquote(urlsplit(address).path).lstrip("/")
     if not path.is_file():
         register_all_modules()
-        model = _random(Config.fromfile(config_file(config)).model)
+        model = _random(read_config(config).model)
         old = {"CLASSES": _coco_classes(), "epoch": 12, "mmdet_version": "2.3.0"}
         _save(path, {"meta": old, "state_dict": model.state_dict(), "optimizer": {"state": {}}})
     return path
@@ -43,7 +42,7 @@ def publish(config: str, address: str, folder: Path) -> Path:
 def fill_torch_home(config: str, folder: Path) -> None:
     """Put the backbone that ``config`` starts from where torch keeps what it has fetched."""
     register_all_modules()
-    model = Config.fromfile(config_file(config)).model
+    model = read_config(config).model
     source = (model.backbone.get("init_cfg") or {}).get("checkpoint")
     if source is None:
         return
