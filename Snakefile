@@ -30,5 +30,5 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        [file for name in EXPERIMENTS for file in pairs_of(name)],
-        lambda _: [file for name in EXPERIMENTS for file in products_of(name)],
+        [file for name in WORKFLOW.experiments for file in pairs_of(name)],
+        lambda _: [file for name in WORKFLOW.experiments for file in products_of(name)],

@@ -37,10 +37,10 @@ def run_of(experiment: Experiment, member: str) -> Run:
     return experiment.runs[member.partition("~")[0]]
 
 
-def seed_of(member: str) -> int | None:
-    """Seed of ``member`` where its run has several, or None."""
+def seed_of(experiment: Experiment, member: str) -> int:
+    """The random seed that the stages of ``member`` are trained from."""
     seed = member.partition("~")[2]
-    return int(seed) if seed else None
+    return int(seed) if seed else experiment.seed
 
 
 def teachers_at_most(experiment: Experiment, run: Run) -> int:
@@ -51,8 +51,7 @@ def teachers_at_most(experiment: Experiment, run: Run) -> int:
 def random_order(experiment: Experiment, member: str, costs: Costs) -> Order:
     """Order of a ``member`` whose run is ordered at random; ``costs`` as for a strategy."""
     limit = teachers_at_most(experiment, run_of(experiment, member))
-    own = seed_of(member)
-    seed = experiment.seed if own is None else own
+    seed = seed_of(experiment, member)
     return shuffled(experiment.student.name, experiment.teachers, costs, limit, seed)
 
 
@@ -91,17 +90,10 @@ def chains_of_runs(experiment: Experiment, orders: Mapping[str, Sequence[str]]) 
                 epochs = None
         if names is not None:
             stages = [Stage(teacher, epochs) for teacher in names] or [Stage(None, epochs)]
-            chains[member] = Chain(tuple(stages), _other_seed(experiment, member))
+            seed = seed_of(experiment, member)
+            # By the experiment's own seed it is the chain that other runs have.
+            chains[member] = Chain(tuple(stages), None if seed == experiment.seed else seed)
     return chains
-
-
-def _other_seed(experiment: Experiment, member: str) -> int | None:
-    """Seed of ``member``, or None if it is the experiment's own.
-
-    A chain that another run trains from that very seed is then the same chain, and trained once.
-    """
-    seed = seed_of(member)
-    return None if seed == experiment.seed else seed
 
 
 def _decided_teachers(experiment: Experiment, member: str) -> Sequence[str] | None:

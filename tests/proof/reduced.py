@@ -21,7 +21,7 @@ CHANGES = f"""\
   1333x800 becomes 320x192.
 - One epoch of one step where the experiment has 12 or 36. A run with the `budget` of another still
   has as many as that one's stages together.
-- `resources`: no GPU, and so no mixed precision, which needs one.
+- `resources`: one thread and no GPU, and so no mixed precision, which needs one.
 - `ordering.images: 2`, as there are no more.
 - Two of a run's `seeds`.
 - `sha256` of the zoo's detectors, whose weights are random numbers here.
@@ -51,6 +51,7 @@ def reduced(raw: dict[str, Any], hashes: dict[str, str]) -> dict[str, Any]:
             run["seeds"] = run["seeds"][:SEEDS]
     for kind in settings["resources"].values():
         kind.pop("gpus", None)
+        kind["threads"] = 1
     return settings
 
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
+from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import get_torchvision_models
 from torch import nn
 
@@ -59,6 +60,7 @@ def _random(config: Any) -> nn.Module:
 
     Without the latter, activations of a deep network in eval mode grow beyond all bounds.
     """
+    MMLogger.get_instance("proof", log_level="WARNING")  # a line for every tensor otherwise
     torch.manual_seed(0)
     model = MODELS.build(without_pretrained(config))
     model.init_weights()

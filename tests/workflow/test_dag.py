@@ -73,10 +73,10 @@ def test_seeds_are_stages_of_their_own_with_one_baseline_and_the_same_teachers(
     runs = {
         "chain": {"method": "fm", "order": ["a", "b"], "seeds": [0, 5]},
         "long": {"method": "fm", "order": ["b"], "budget": "chain", "seeds": [5]},
+        "short": {"method": "fm", "order": ["a"]},
     }
     project.write(("runs", runs))
     jobs = project.planned()
-    # 0 is the experiment's own seed: what other runs train from it is the same.
     assert stages(jobs) == ["a", "a+b", "a+b~5", "a~5", "b@2~5"]
     assert len([job for job in jobs if job.startswith("train ")]) == 4
 

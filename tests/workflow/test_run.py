@@ -170,8 +170,10 @@ def test_the_order_is_decided_and_followed(finished: Project) -> None:
     assert student.is_file()
     assert order["runs"]["long"]["chain"].endswith("@2")
     assert Path(finished.results / "stages" / "fm" / order["runs"]["long"]["chain"]).is_dir()
-    chains = ["b", "b~1", "b~2"]  # 0 is the experiment's own seed
-    assert [order["runs"][f"seeds~{n}"]["chain"] for n in range(3)] == chains
-    seeds = [torch.load(finished.results / f"stages/fm/{name}/student.pth") for name in chains]
-    first, other = (seeds[n]["state_dict"]["bbox_head.retina_cls.weight"] for n in (0, 1))
-    assert not torch.equal(first, other)
+    seeds = [order["runs"][f"seeds~{seed}"]["chain"] for seed in range(3)]
+    assert seeds == ["b", "b~1", "b~2"]
+    weights = [
+        torch.load(finished.results / "stages" / "fm" / chain / "student.pth")["state_dict"]
+        for chain in seeds
+    ]
+    assert not torch.equal(*(state["bbox_head.retina_cls.weight"] for state in weights[:2]))

@@ -1,5 +1,6 @@
 # What all rules share: the experiments, where results lie, and what a job asks for.
 import sys
+from functools import cache
 from pathlib import Path
 
 from mtpd.errors import UserError
@@ -18,13 +19,6 @@ shell.prefix("set -euo pipefail; trap : TERM USR1; ")
 
 try:
     WORKFLOW = read_workflow(config)
-    FILES = {
-        name: experiment_path(name, WORKFLOW.folder) for name in WORKFLOW.experiments
-    }
-    EXPERIMENTS = {
-        name: load_experiment(file, WORKFLOW.data_roots.get(name))
-        for name, file in FILES.items()
-    }
 except UserError as error:
     sys.exit(f"error: {error}")
 
@@ -32,8 +26,18 @@ RESULTS = WORKFLOW.results
 PATHS = Layout.pattern(RESULTS)
 
 
+@cache
+def experiment_named(name):
+    """An experiment, read when it is first asked for; a wrong one ends Snakemake in one line."""
+    try:
+        file = experiment_path(name, WORKFLOW.folder)
+        return load_experiment(file, WORKFLOW.data_roots.get(name))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
 def experiment_of(wildcards):
-    return EXPERIMENTS[wildcards.experiment]
+    return experiment_named(wildcards.experiment)
 
 
 def layout_of(wildcards):
@@ -41,7 +45,7 @@ def layout_of(wildcards):
 
 
 def experiment_file(wildcards):
-    return FILES[wildcards.experiment]
+    return experiment_path(wildcards.experiment, WORKFLOW.folder)
 
 
 def asks(kind, resource):
@@ -75,7 +79,7 @@ def own_configs(wildcards):
 
 def chains_of(name):
     """Chain of every run and seed; waits for the order where the settings do not decide."""
-    experiment = EXPERIMENTS[name]
+    experiment = experiment_named(name)
     chains = jobs.chains_of_runs(experiment, {})
     members = jobs.all_members(experiment)
     if len(chains) < len(members):
@@ -117,7 +121,7 @@ def pair_of(wildcards):
 
 def models_of(name):
     """Folders of every detector of an experiment and of every stage that its runs are made of."""
-    layout, experiment = Layout(RESULTS, name), EXPERIMENTS[name]
+    layout, experiment = Layout(RESULTS, name), experiment_named(name)
     folders = [layout.detector(detector) for detector in experiment.detectors]
     for member, chain in chains_of(name).items():
         method = jobs.run_of(experiment, member).method
@@ -127,7 +131,7 @@ def models_of(name):
 
 def evaluated_models_of(name):
     """Folders of what the table shows: every detector, and the end of every chain."""
-    layout, experiment = Layout(RESULTS, name), EXPERIMENTS[name]
+    layout, experiment = Layout(RESULTS, name), experiment_named(name)
     ends = [
         layout.stage(jobs.run_of(experiment, member).method, str(chain))
         for member, chain in chains_of(name).items()
@@ -138,7 +142,7 @@ def evaluated_models_of(name):
 def pairs_of(name):
     """Checks of every method with every teacher, known before any order is."""
     layout = Layout(RESULTS, name)
-    return [layout.pair(*pair) for pair in jobs.pairs(EXPERIMENTS[name])]
+    return [layout.pair(*pair) for pair in jobs.pairs(experiment_named(name))]
 
 
 def products_of(name):
