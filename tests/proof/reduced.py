@@ -6,7 +6,6 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-
 from mtpd.detectors.reading import read_config
 
 SCALE = 0.24
@@ -24,16 +23,20 @@ CHANGES = f"""\
 - `resources`: one thread and no GPU, and so no mixed precision, which needs one.
 - `ordering.images: 2`, as there are no more.
 - Two of a run's `seeds`.
-- `sha256` of the zoo's detectors, whose weights are random numbers here.
+- `sha256` of the zoo's detectors, and an address without hash for backbones from torchvision: the
+  weights are random numbers here.
 """
 
 
-def reduced(raw: dict[str, Any], hashes: dict[str, str]) -> dict[str, Any]:
+def reduced(
+    raw: dict[str, Any], hashes: dict[str, str], backbones: dict[str, str | None]
+) -> dict[str, Any]:
     """The experiment ``raw`` (its YAML), changed as :data:`CHANGES` says.
 
     Args:
         raw: The experiment.
         hashes: SHA-256 of the weights that stand in for those of a config.
+        backbones: Address of what the backbone of a config starts from; None: the config's own.
     """
     settings = copy.deepcopy(raw)
     settings["pipeline"]["scale"] = SCALE
@@ -44,6 +47,9 @@ def reduced(raw: dict[str, Any], hashes: dict[str, str]) -> dict[str, Any]:
     for detector in detectors(settings):
         if "zoo" in (detector.get("weights"), detector.get("start_from")):
             detector["sha256"] = hashes[detector["config"]]
+        if (address := backbones[detector["config"]]) is not None:
+            options = detector.setdefault("options", {})
+            detector["options"] = {**options, "model.backbone.init_cfg.checkpoint": address}
         if _wants_amp(detector["config"]) and "weights" not in detector:
             detector.setdefault("training", {})["amp"] = False
     for run in settings["runs"].values():

@@ -16,7 +16,7 @@ from micro import PROJECT, SHARED_DATA
 from proof.data import make_data
 from proof.reduced import detectors, reduced
 from proof.watch import watched
-from proof.weights import HOST, fill_torch_home, publish, served
+from proof.weights import MIRRORS, publish, publish_backbone, served
 
 from mtpd.files import sha256_of
 from mtpd.zoo.sources import zoo_weights
@@ -50,15 +50,15 @@ class Proof:
         make_data(raw["data"]["source"], COCO, self.folder / raw["data"]["root"])
         if not (self.folder / "config").exists():
             (self.folder / "config").symlink_to(PROJECT / "config")
-        hashes = {}
+        hashes, backbones = {}, {}
         for detector in detectors(raw):
             config = detector["config"]
-            fill_torch_home(config, self.folder / "torch")
+            backbones[config] = publish_backbone(config, self.host)
             if "zoo" in (detector.get("weights"), detector.get("start_from")):
                 hashes[config] = sha256_of(publish(config, zoo_weights(config), self.host))
         folder = self.folder / "experiments"
         folder.mkdir(exist_ok=True)
-        text = yaml.safe_dump(reduced(raw, hashes), sort_keys=False)
+        text = yaml.safe_dump(reduced(raw, hashes, backbones), sort_keys=False)
         if not (folder / f"{name}.yaml").is_file() or (folder / f"{name}.yaml").read_text() != text:
             (folder / f"{name}.yaml").write_text(text)
 
@@ -85,7 +85,7 @@ class Proof:
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self._environment()},
+                env={**os.environ, "PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": ""},
             )
             try:
                 if record is None:
@@ -97,13 +97,6 @@ class Proof:
                 process.kill()
         assert process.returncode == 0, "\n".join(log.read_text().splitlines()[-60:])
 
-    def _environment(self) -> dict[str, str]:
-        return {
-            "PYTHONPATH": str(PROJECT),
-            "TORCH_HOME": str(self.folder / "torch"),
-            "CUDA_VISIBLE_DEVICES": "",
-        }
-
     @contextmanager
     def _served_config(self) -> Iterator[Path]:
         """The workflow's config, with the local server in place of the weights' host."""
@@ -112,7 +105,7 @@ class Proof:
                 "experiments": [file.stem for file in sorted(self.folder.glob("experiments/*"))],
                 "folder": "experiments",
                 "results": "results",
-                "zoo": {"cache": "cache", "mirrors": {HOST: address}},
+                "zoo": {"cache": "cache", "mirrors": dict.fromkeys(MIRRORS, address)},
             }
             path = self.folder / "workflow.yaml"
             path.write_text(yaml.safe_dump(config))

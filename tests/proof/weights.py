@@ -12,18 +12,18 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import torch
+from mmdet.datasets import CocoDataset
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.logging import MMLogger
-from mmengine.runner.checkpoint import get_torchvision_models
 from torch import nn
 
 from mtpd.detectors.config import without_pretrained
 from mtpd.detectors.reading import read_config
 from mtpd.files import whole_file
 
-HOST = "https://download.openmmlab.com/"
-"""Where MMDetection's metafiles say that weights lie."""
+MIRRORS = ("https://", "http://")
+"""Every address is that of a file which the local server has in a folder named after the host."""
 
 
 def publish(config: str, address: str, folder: Path) -> Path:
@@ -31,28 +31,36 @@ def publish(config: str, address: str, folder: Path) -> Path:
 
     The file is as MMDetection published it years ago: with its optimiser's state and old metadata.
     """
-    path = folder / unquote(urlsplit(address).path).lstrip("/")
+    path = _place(address, folder)
     if not path.is_file():
-        register_all_modules()
         model = _random(read_config(config).model)
-        old = {"CLASSES": _coco_classes(), "epoch": 12, "mmdet_version": "2.3.0"}
+        old = {"CLASSES": CocoDataset.METAINFO["classes"], "epoch": 12, "mmdet_version": "2.3.0"}
         _save(path, {"meta": old, "state_dict": model.state_dict(), "optimizer": {"state": {}}})
     return path
 
 
-def fill_torch_home(config: str, folder: Path) -> None:
-    """Put the backbone that ``config`` starts from where torch keeps what it has fetched."""
-    register_all_modules()
+def publish_backbone(config: str, folder: Path) -> str | None:
+    """Write what the backbone of ``config`` starts from below ``folder``.
+
+    Returns:
+        Its address if that is not the one of the config: torchvision's files have their hash in the
+        name, which random numbers have not.
+    """
     model = read_config(config).model
-    source = (model.backbone.get("init_cfg") or {}).get("checkpoint")
-    if source is None:
-        return
-    address = get_torchvision_models().get(source.removeprefix("torchvision://"), source)
-    path = folder / "hub" / "checkpoints" / urlsplit(address).path.rpartition("/")[2]
-    if not path.is_file():
+    checkpoint = (model.backbone.get("init_cfg") or {}).get("checkpoint", "")
+    name = checkpoint.removeprefix("torchvision://")
+    address = checkpoint if name == checkpoint else f"https://download.pytorch.org/{name}.pth"
+    if address.startswith(MIRRORS) and not (path := _place(address, folder)).is_file():
         state = _random(model).backbone.state_dict()
         # Swin's authors publish their weights below this key.
         _save(path, {"model": state} if "Swin" in model.backbone.type else state)
+    return address if address != checkpoint else None
+
+
+def _place(address: str, folder: Path) -> Path:
+    """Where below ``folder`` the file of an address lies."""
+    parts = urlsplit(address)
+    return folder / parts.netloc / unquote(parts.path).lstrip("/")
 
 
 def _random(config: Any) -> nn.Module:
@@ -60,6 +68,7 @@ def _random(config: Any) -> nn.Module:
 
     Without the latter, activations of a deep network in eval mode grow beyond all bounds.
     """
+    register_all_modules()
     MMLogger.get_instance("proof", log_level="WARNING")  # a line for every tensor otherwise
     torch.manual_seed(0)
     model = MODELS.build(without_pretrained(config))
@@ -71,13 +80,6 @@ def _random(config: Any) -> nn.Module:
     with torch.no_grad():
         model.extract_feat(torch.randn(2, 3, 192, 320))
     return model
-
-
-def _coco_classes() -> tuple[str, ...]:
-    from mmdet.datasets import CocoDataset
-
-    classes: tuple[str, ...] = CocoDataset.METAINFO["classes"]
-    return classes
 
 
 def _save(path: Path, checkpoint: Any) -> None:
