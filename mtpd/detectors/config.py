@@ -8,7 +8,7 @@ from typing import Any, Literal
 from mmengine.config import Config, ConfigDict
 
 from mtpd.data.dataset import Dataset
-from mtpd.detectors.sources import config_file
+from mtpd.detectors.reading import read_config
 from mtpd.errors import UserError
 from mtpd.experiment.settings import Detector, ImagePipeline, Training
 from mtpd.layout import ModelFolder
@@ -25,7 +25,7 @@ def base_config(name: str, detector: Detector, dataset: Dataset) -> Config:
     """
     where = f"{name}: {detector.config}"
     try:
-        config = Config.fromfile(config_file(detector.config))
+        config = read_config(detector.config)
     except Exception as error:  # a config is Python: anything can go wrong in it
         raise UserError(where, f"cannot be read ({error})", "mend the config") from error
     if "model" not in config:
@@ -54,9 +54,18 @@ def has_masks(model: ConfigDict) -> bool:
     return any("mask_head" in part for part in (model, *_heads(model)))
 
 
+SIZES = ("scale", "scales", "crop_size")
+"""Arguments of a pipeline's transforms that are image sizes in pixels."""
+
+
 def set_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
-    """Put the experiment's image pipeline in place of the config's own, if it gives a size."""
+    """Put the experiment's image pipeline in place of the config's own, if it gives a size.
+
+    Otherwise the sizes of the config's own are scaled.
+    """
     if pipeline.size is None:
+        config.train_pipeline = _scaled(config.train_pipeline, pipeline.scale)
+        config.test_pipeline = _scaled(config.test_pipeline, pipeline.scale)
         return
     load = {"type": "LoadImageFromFile"}
     annotations = {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks}
@@ -65,6 +74,25 @@ def set_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
     keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
     config.train_pipeline = [load, annotations, resize, flip, {"type": "PackDetInputs"}]
     config.test_pipeline = [load, resize, {"type": "PackDetInputs", "meta_keys": keys}]
+
+
+def _scaled(transforms: Any, factor: float) -> Any:
+    """A pipeline, or a part of one, with all image sizes times ``factor``."""
+    if isinstance(transforms, dict):
+        return {
+            key: _scaled_size(value, factor) if key in SIZES else _scaled(value, factor)
+            for key, value in transforms.items()
+        }
+    if isinstance(transforms, list | tuple):
+        return type(transforms)(_scaled(item, factor) for item in transforms)
+    return transforms
+
+
+def _scaled_size(size: Any, factor: float) -> Any:
+    """A size in pixels, or several; what is no whole number is relative and stays."""
+    if isinstance(size, list | tuple):
+        return type(size)(_scaled_size(item, factor) for item in size)
+    return max(1, round(size * factor)) if isinstance(size, int) else size
 
 
 def data_config(

@@ -245,7 +245,12 @@ def _identity(experiment: Experiment, name: str) -> dict[str, Any]:
 
 def _inference(experiment: Experiment, name: str) -> dict[str, Any]:
     """What a trained detector's outputs depend on."""
-    return {"detector": _identity(experiment, name), "size": experiment.pipeline.size}
+    pipeline = experiment.pipeline
+    return {
+        "detector": _identity(experiment, name),
+        "size": pipeline.size,
+        "scale": pipeline.scale,
+    }
 
 
 def _training(experiment: Experiment, training: Training) -> dict[str, Any]:

@@ -131,8 +131,21 @@ class ImagePipeline(Settings):
         default=None,
         description="Longest and shortest side that images are fitted into, ratio kept",
     )
+    scale: float = Field(
+        default=1,
+        gt=0,
+        description="Factor on all image sizes of the detectors' own pipelines, for a trial",
+    )
     flip: float = Field(default=0.5, ge=0, le=1, description="Probability of a horizontal flip")
     workers: int = Field(default=0, ge=0, description="Data-loading processes of a training job")
+
+    @model_validator(mode="after")
+    def _one_size(self) -> ImagePipeline:
+        if self.size is not None and self.scale != 1:
+            raise ValueError(
+                "pipeline.scale|changes the detectors' sizes|give it or size, not both"
+            )
+        return self
 
 
 class Training(Settings):
