@@ -17,9 +17,11 @@ wildcard_constraints:
     detector=NAME_PATTERN,
     method=NAME_PATTERN,
     chain=CHAIN_PATTERN,
+    file=FILE_PATTERN,
 
 
 include: "workflow/rules/data.smk"
+include: "workflow/rules/zoo.smk"
 include: "workflow/rules/detectors.smk"
 include: "workflow/rules/order.smk"
 include: "workflow/rules/distill.smk"

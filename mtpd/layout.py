@@ -8,6 +8,8 @@ Every path is below one results folder. The folders of an experiment::
     pairs/<method>/<name>.json how a teacher teaches the student by a method
     order.json  costs.json     the orders, and the costs that led to them
     tables/  figures/
+
+Beside them, for all experiments: ``zoo/<file>.json``, a file of the cache that was found or fetched.
 """
 
 from __future__ import annotations
@@ -52,6 +54,16 @@ class ModelFolder:
     def check(self) -> Path:
         """Levels and head of the detector, found when all that its training needs was tried."""
         return self.path / "check.json"
+
+    @property
+    def pretrained(self) -> Path:
+        """Where the files lie in the cache that the detector's parts start from."""
+        return self.path / "pretrained.json"
+
+    @property
+    def start(self) -> Path:
+        """Weights that the training starts from, as far as they fit; there while it runs."""
+        return self.path / "start.pth"
 
     @property
     def features(self) -> Path:
@@ -112,6 +124,10 @@ class Layout:
     def order(self) -> Path:
         """Every run's order of teachers with every cost that led to it."""
         return self.root / "order.json"
+
+    def fetched(self, file: str) -> Path:
+        """Where a file of the cache lies; the same for all experiments."""
+        return self.results / "zoo" / f"{file}.json"
 
     def detector(self, name: str) -> ModelFolder:
         """Files of a detector that had no teacher."""

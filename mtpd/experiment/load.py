@@ -12,8 +12,9 @@ from pydantic_core import ErrorDetails
 
 from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
-from mtpd.experiment.settings import Experiment
+from mtpd.experiment.settings import Detector, Experiment
 from mtpd.selection.chains import check_name
+from mtpd.zoo.sources import remote_weights
 
 EXPERIMENTS = Path("config/experiments")
 
@@ -90,11 +91,29 @@ def check_local_files(path: Path, experiment: Experiment) -> None:
                 f"there is no config '{detector.config}'",
                 "give a config file, or 'mmdet::folder/name.py' for one that MMDetection ships",
             )
-        if detector.weights is not None and not detector.weights.is_file():
+        _check_weights(f"{path}: {key}", detector)
+
+
+def _check_weights(where: str, detector: Detector) -> None:
+    """Weights that the experiment names must be a file, an address, or listed by the zoo."""
+    if detector.weights is not None and detector.start_from is not None:
+        problem = "stands beside weights, with which nothing is trained"
+        raise UserError(f"{where}.start_from", problem, "leave one of them out")
+    for key in ("weights", "start_from"):
+        given = getattr(detector, key)
+        if given is None:
+            continue
+        try:
+            is_remote = remote_weights(detector) is not None
+        except UserError as error:
+            problem = f"'{error.where}' {error.problem}"
+            raise UserError(f"{where}.{key}", problem, error.remedy) from error
+        if not is_remote and not Path(given).is_file():
             raise UserError(
-                f"{path}: {key}.weights",
-                f"there is no file '{detector.weights}'",
-                "give the weights' file, or leave the key out to train the detector here",
+                f"{where}.{key}",
+                f"there is no file '{given}'",
+                "give a file, an http(s) address or 'zoo', or leave the key out to train the "
+                "detector here",
             )
 
 

@@ -13,6 +13,9 @@ from mtpd.detectors.config import base_config, data_config, runtime_config, sche
 from mtpd.experiment.load import load_experiment
 from mtpd.experiment.settings import Experiment, Training
 from mtpd.layout import Layout, ModelFolder
+from mtpd.zoo.pretrained import use_cached
+from mtpd.zoo.settings import Zoo, zoo_settings
+from mtpd.zoo.sources import Weights, given_weights
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,19 @@ class Context:
         """The data set that the data step prepared."""
         return Dataset.load(self.layout.dataset)
 
+    @cached_property
+    def zoo(self) -> Zoo:
+        """Where fetched files lie."""
+        return zoo_settings()
+
+    def given_weights(self, name: str) -> Weights | None:
+        """The file of the detector's ``weights`` or ``start_from``; None: not given."""
+        return given_weights(self.experiment.detector(name), self.zoo)
+
     def training_config(self, name: str, training: Training, folder: ModelFolder) -> Config:
         """Config that trains the detector ``name`` by ``training`` into ``folder``."""
         config = self.detector_config(name, training)
+        use_cached(config.model, self.zoo)
         schedule_config(config, name, training)
         runtime_config(config, folder, self.experiment.seed)
         return config

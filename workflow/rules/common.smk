@@ -9,6 +9,7 @@ from mtpd.experiment.workflow import put_command_on_path, read_workflow
 from mtpd.files import read_json
 from mtpd.layout import Layout
 from mtpd.selection.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
+from mtpd.zoo.sources import FILE_PATTERN, remote_weights
 
 put_command_on_path()
 
@@ -18,6 +19,7 @@ shell.prefix("set -euo pipefail; trap : TERM USR1; ")
 
 try:
     WORKFLOW = read_workflow(config)
+    WORKFLOW.zoo.export()
     FILES = {
         name: experiment_path(name, WORKFLOW.folder) for name in WORKFLOW.experiments
     }
@@ -85,8 +87,34 @@ def chains_of(name):
 
 
 def own_weights(wildcards):
-    """Weights that the user has given for a detector."""
-    return experiment_of(wildcards).detector(wildcards.detector).weights or []
+    """Weights that the user has given for a detector: the file, or the word that it was fetched."""
+    detector = experiment_of(wildcards).detector(wildcards.detector)
+    remote = remote_weights(detector)
+    if remote is None:
+        return detector.weights or detector.start_from or []
+    # Fetched again, the file is the same: no reason to train anew.
+    return ancient(layout_of(wildcards).fetched(remote.file))
+
+
+def remote_file(wildcards):
+    """The file of the cache that is called so, whichever experiments name it."""
+    found = {k: v for e in EXPERIMENTS.values() for k, v in jobs.remote_files(e).items()}
+    return found[wildcards.file]
+
+
+def pretrained_files(wildcards):
+    """The word that what a training starts from is in the cache: a detector's or a stage's."""
+    experiment, layout = experiment_of(wildcards), layout_of(wildcards)
+    name = getattr(wildcards, "detector", experiment.student.name)
+    if hasattr(wildcards, "chain"):
+        chain = Chain.parse(wildcards.chain)
+        is_trained = jobs.starts_afresh(experiment, wildcards.method, chain)
+    else:
+        detector = experiment.detector(name)
+        is_trained = detector.weights is None and detector.start_from is None
+    if is_trained and jobs.starts_pretrained(experiment, name):
+        return ancient(layout.detector(name).pretrained)
+    return []
 
 
 def student_before(wildcards):
