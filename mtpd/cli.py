@@ -251,13 +251,17 @@ def list_zoo(
     ] = False,
 ) -> None:
     """List the detectors that MMDetection publishes, best first."""
-    if problems:
-        from mtpd.zoo.metafiles import published
+    from mtpd.reporting.zoo import print_records
+    from mtpd.zoo.metafiles import published, search
 
-        for problem in published().problems:
+    metafiles = published()
+    if problems:
+        for problem in metafiles.problems:
             typer.echo(problem)
         return
-    search_zoo([])
+    print_records(search(metafiles.records))
+    count = len(metafiles.problems)
+    typer.echo(f"{count} entries are mended or left out: mtpd zoo list --problems", err=True)
 
 
 @zoo.command("search")

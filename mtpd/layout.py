@@ -9,7 +9,7 @@ Every path is below one results folder. The folders of an experiment::
     order.json  costs.json     the orders, and the costs that led to them
     tables/  figures/
 
-Beside them, for all experiments: ``zoo/<file>.json``, a file of the cache that was found or fetched.
+Beside them, for all experiments: ``zoo/<file>.json``, where a file of the cache lies.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def load_weights(
     What MMDetection's modules themselves make of the names of older versions is as good.
 
     Raises:
-        UserError: As :func:`read_checkpoint`, or names or shapes differ.
+        UserError: As :func:`read_checkpoint`, or names or shapes differ; what fits is loaded then.
     """
     state, classes = read_checkpoint(path, sha256, trusted)
     _refuse(path, _copy(model, state))
@@ -102,7 +102,9 @@ def load_start(
     Args:
         model: Gets the weights.
         classes: That the model shall learn. A checkpoint that records these has to fit whole.
-        path: As for :func:`read_checkpoint`, and so are the others.
+        path: As for :func:`read_checkpoint`.
+        sha256: As there.
+        trusted: As there.
 
     Raises:
         UserError: As :func:`read_checkpoint`, or other names or shapes differ.

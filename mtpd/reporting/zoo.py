@@ -11,7 +11,7 @@ from mtpd.zoo.metafiles import Record
 from mtpd.zoo.settings import Zoo
 from mtpd.zoo.sources import Remote, sha256_of_name
 
-WIDTH_OF_FILES = 200
+WIDTH_OF_FILES = 260
 
 
 def print_records(records: Sequence[Record], console: Console | None = None) -> None:

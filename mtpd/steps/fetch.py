@@ -57,6 +57,7 @@ def _remotes(name: str) -> list[Remote]:
     found = list(remote_files(experiment).values())
     for detector in experiment.detectors:
         if starts_pretrained(experiment, detector):
+            # It reads configs by MMEngine, which a file named by its address need not wait for.
             from mtpd.steps.pretrained import pretrained_of
 
             found += pretrained_of(experiment, detector).values()

@@ -9,6 +9,7 @@ rule fetch:
     log:
         PATHS.fetched("{file}").with_suffix(".log"),
     localrule: True
+    retries: 0
     priority: 3
     conda:
         "../envs/mtpd.yaml"
@@ -32,6 +33,7 @@ rule pretrained:
     log:
         PATHS.detector("{detector}").log("pretrained"),
     localrule: True
+    retries: 0
     priority: 3
     conda:
         "../envs/mtpd.yaml"
