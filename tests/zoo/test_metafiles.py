@@ -76,7 +76,9 @@ def test_a_config_that_is_named_wrongly_is_found(folder: Path, named: str) -> No
 
 
 def test_odd_entries_are_records_without_what_is_odd(folder: Path) -> None:
-    text = "- {Config: configs/one/one.py, Metadata: no, Results: [3, {Metrics: [1]}], Weights: [a]}"
+    text = (
+        "- {Config: configs/one/one.py, Metadata: no, Results: [3, {Metrics: [1]}], Weights: [a]}"
+    )
     records, problems = read(folder, text)
     assert records == [Record("mmdet::one/one.py", None)]
     assert "several weights" in problems

@@ -98,7 +98,9 @@ def own_weights(wildcards):
 
 def remote_file(wildcards):
     """The file of the cache that is called so, whichever experiments name it."""
-    found = {k: v for e in EXPERIMENTS.values() for k, v in jobs.remote_files(e).items()}
+    found = {
+        k: v for e in EXPERIMENTS.values() for k, v in jobs.remote_files(e).items()
+    }
     return found[wildcards.file]
 
 

@@ -8,9 +8,9 @@ rule fetch:
         PATHS.fetched("{file}"),
     log:
         PATHS.fetched("{file}").with_suffix(".log"),
-    localrule: True
-    retries: 0
     priority: 3
+    retries: 0
+    localrule: True
     conda:
         "../envs/mtpd.yaml"
     params:
@@ -32,9 +32,9 @@ rule pretrained:
         PATHS.detector("{detector}").pretrained,
     log:
         PATHS.detector("{detector}").log("pretrained"),
-    localrule: True
-    retries: 0
     priority: 3
+    retries: 0
+    localrule: True
     conda:
         "../envs/mtpd.yaml"
     params:
