@@ -24,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+zoo = typer.Typer(help="Published weights: what there is, and the cache.", no_args_is_help=True)
+app.add_typer(zoo, name="zoo")
 
 data = typer.Typer(help="Prepare data sets, and check them.", no_args_is_help=True)
 app.add_typer(data, name="data")
@@ -37,6 +39,10 @@ ChainText = Annotated[str, typer.Option("--chain", help="Teachers so far, such a
 DataRoot = Annotated[
     Path | None, typer.Option(help="Takes the place of the experiment's data.root.")
 ]
+
+Words = Annotated[list[str], typer.Argument(help="All must stand in config or weights.")]
+MinBoxAP = Annotated[float | None, typer.Option(help="Least box AP in percent.")]
+MinMaskAP = Annotated[float | None, typer.Option(help="Least mask AP in percent.")]
 
 DEFAULT_RESULTS = Path("results")
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -75,8 +81,7 @@ def prepare(
     from mtpd.layout import Layout
     from mtpd.steps.data import prepare_data
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-
+    _log_info()
     settings = load_experiment(experiment, data_root)
     prepare_data(settings, Layout(results, experiment.stem))
 
@@ -308,6 +313,87 @@ def status(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> No
 
 
 @app.command()
+def pretrained(
+    experiment: ExperimentFile, detector: DetectorName, results: Results = DEFAULT_RESULTS
+) -> None:
+    """Fetch the published weights that parts of a detector start from."""
+    from mtpd.experiment.load import load_experiment
+    from mtpd.layout import Layout
+    from mtpd.steps.pretrained import fetch_pretrained
+    from mtpd.zoo.settings import zoo_settings
+
+    _log_info()
+    layout = Layout(results, experiment.stem)
+    fetch_pretrained(load_experiment(experiment), detector, layout, zoo_settings())
+
+
+@zoo.command("list")
+def list_zoo(
+    problems: Annotated[
+        bool, typer.Option("--problems", help="What is wrong in MMDetection's metafiles instead.")
+    ] = False,
+) -> None:
+    """List the detectors that MMDetection publishes, best first."""
+    from mtpd.reporting.zoo import print_records
+    from mtpd.zoo.metafiles import published, search
+
+    metafiles = published()
+    if problems:
+        for problem in metafiles.problems:
+            typer.echo(problem)
+        return
+    print_records(search(metafiles.records))
+    count = len(metafiles.problems)
+    typer.echo(f"{count} entries are mended or left out: mtpd zoo list --problems", err=True)
+
+
+@zoo.command("search")
+def search_zoo(words: Words, min_box_ap: MinBoxAP = None, min_mask_ap: MinMaskAP = None) -> None:
+    """List the detectors that fit words and figures, best first."""
+    from mtpd.reporting.zoo import print_records
+    from mtpd.zoo.metafiles import published, search
+
+    found = search(published().records, words, min_box_ap, min_mask_ap)
+    if not found:
+        raise UserError("mtpd zoo search", "nothing fits", "give fewer words or lower figures")
+    print_records(found)
+
+
+@zoo.command()
+def show(config: Annotated[str, typer.Argument(help="Such as mmdet::folder/name.py.")]) -> None:
+    """Show what is published of one config, and whether its weights are in the cache."""
+    from mtpd.reporting.zoo import print_record
+    from mtpd.zoo.metafiles import published
+    from mtpd.zoo.settings import zoo_settings
+
+    record = published().records.get(config)
+    if record is None:
+        remedy = "look for it with `mtpd zoo search`"
+        raise UserError(config, "is no config of MMDetection's metafiles", remedy)
+    print_record(record, zoo_settings())
+
+
+@zoo.command("fetch")
+def fetch_zoo(
+    names: Annotated[
+        list[str], typer.Argument(help="Experiments' YAML files, mmdet:: configs, or addresses.")
+    ],
+    sha256: Annotated[
+        str | None, typer.Option(help="Start of the SHA-256 of the one file that is named.")
+    ] = None,
+    note: Annotated[
+        Path | None, typer.Option(help="Where to write where the one file that is named lies.")
+    ] = None,
+) -> None:
+    """Fetch weights into the cache: where there is a network, for where there is none."""
+    _log_info()
+    from mtpd.steps.fetch import fetch_named
+
+    for path in fetch_named(names, sha256, note):
+        typer.echo(path)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of an experiment's YAML."""
     import json
@@ -315,6 +401,11 @@ def schema() -> None:
     from mtpd.experiment.settings import Experiment
 
     typer.echo(json.dumps(Experiment.model_json_schema(), indent=2))
+
+
+def _log_info() -> None:
+    """Write what the step tells to the log, not only its warnings."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
 
 def _open(experiment: Path, results: Path, threads: int) -> Context:

@@ -6,14 +6,15 @@ function of the settings alone; orders that only the data can decide are passed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtpd.detectors.sources import own_config_files
+from mtpd.detectors.sources import is_remote, may_be_pretrained, own_config_files
 from mtpd.experiment.settings import CocoSplit, Experiment, Run, ShapesData, Training
 from mtpd.selection.chains import Chain, Stage
 from mtpd.selection.orders import Costs, Order, needs_costs, shuffled
+from mtpd.zoo.sources import Remote, remote_weights
 
 
 def strategy_of(run: Run) -> str | tuple[str, ...]:
@@ -161,6 +162,37 @@ def own_configs(experiment: Experiment, *names: str | None) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
+def remote_files(experiment: Experiment) -> dict[str, Remote]:
+    """Weights of the experiment's detectors that have to be fetched, by name in the cache."""
+    found = (remote_weights(experiment.detector(name)) for name in experiment.detectors)
+    return {remote.file: remote for remote in found if remote is not None}
+
+
+def starts_pretrained(experiment: Experiment, name: str) -> bool:
+    """Whether parts of the detector may start from published weights when it is trained.
+
+    A detector whose weights are given is not trained, unless it is the student of a method that
+    starts afresh.
+    """
+    detector = experiment.detector(name)
+    if detector.weights is not None or detector.start_from is not None:
+        chosen = [experiment.methods[run.method].start for run in experiment.runs.values()]
+        if name != experiment.student.name or set(chosen) <= {"baseline"}:
+            return False
+    return may_be_pretrained(detector.config) or any(
+        is_remote(value) for value in _strings(detector.options)
+    )
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in nested dictionaries and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(part)
+
+
 def data_settings(experiment: Experiment) -> dict[str, Any]:
     """Settings that the prepared data depends on."""
     return experiment.data.model_dump(mode="json")
@@ -170,8 +202,15 @@ def detector_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """Settings that a detector trained without teacher depends on."""
     return {
         "detector": _identity(experiment, name),
+        "start_from": experiment.detector(name).start_from,
         **_training(experiment, experiment.detector_training(name)),
     }
+
+
+def pretrained_settings(experiment: Experiment, name: str) -> dict[str, Any]:
+    """Settings that the published weights of a detector's parts depend on."""
+    detector = experiment.detector(name)
+    return {"config": detector.config, "options": detector.options}
 
 
 def stage_settings(experiment: Experiment, method: str, chain: Chain) -> dict[str, Any]:
@@ -239,7 +278,7 @@ def order_settings(experiment: Experiment) -> dict[str, Any]:
 
 def _identity(experiment: Experiment, name: str) -> dict[str, Any]:
     """What a detector is, whatever it was trained by."""
-    exclude = {"training", "name", "latency_ms"}
+    exclude = {"training", "name", "latency_ms", "start_from"}
     return experiment.detector(name).model_dump(mode="json", exclude=exclude)
 
 

@@ -181,8 +181,15 @@ class Detector(Settings):
     options: dict[str, Any] = Field(
         default_factory=dict, description="Changes of the config, by dotted key"
     )
-    weights: Path | None = Field(
-        default=None, description="Trained weights; none: the workflow trains the detector"
+    weights: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="Trained weights: a file, an http(s) address, or 'zoo', what MMDetection "
+        "publishes for the config; none: the workflow trains the detector",
+    )
+    start_from: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="As weights, but a training here starts from them; tensors that predict "
+        "other classes are left out",
     )
     sha256: str | None = Field(
         default=None, pattern="^[0-9a-f]{8,64}$", description="Start of the weights' SHA-256"
