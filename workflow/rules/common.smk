@@ -248,8 +248,10 @@ def paper_models():
     names = experiments_of(paper())
     experiments = {name: experiment_named(name) for name in names}
     chains = {name: decided_chains_of(name) for name in names}
-    return {
-        file
-        for key in paper().items
-        for file in inputs_of(paper(), key, RESULTS, experiments, chains)
-    }
+    return sorted(
+        {
+            file
+            for key in paper().items
+            for file in inputs_of(paper(), key, RESULTS, experiments, chains)
+        }
+    )
