@@ -10,7 +10,7 @@ from micro import PROJECT
 from pydantic import TypeAdapter
 
 from mtpd.experiment.losses import PredictionGuided
-from mtpd.experiment.settings import CrowdHumanData, Method
+from mtpd.experiment.settings import CrowdHumanData, Data, Method, Student
 
 DATA = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
 MECHANISMS = (PROJECT / "docs" / "mechanisms.md").read_text(encoding="utf-8")
