@@ -162,7 +162,7 @@ def _sizes(annotations: Path, files: list[Path]) -> list[Size]:
     sizes = image_sizes(files)
     _refuse(
         [
-            UserError(annotations, f"its image {error.where} {error.problem}", error.remedy)
+            UserError(error.where, f"{error.problem}, and is named by {annotations}", error.remedy)
             for error in sizes
             if isinstance(error, UserError)
         ]

@@ -23,6 +23,7 @@ from mtpd.files import read_json
 from mtpd.steps.check import check_detector
 from mtpd.steps.context import Context
 from mtpd.steps.data import prepare_data
+from mtpd.steps.data_check import check_data, published_target
 from mtpd.steps.evaluate import evaluate
 from mtpd.steps.train import train_detector
 
@@ -125,3 +126,23 @@ def test_settings_of_another_layout(write_experiment: Any, tmp_path: Path) -> No
     context = Context(load_experiment(path), Context.open(path, tmp_path / "results").layout)
     prepare_data(context.experiment, context.layout)
     assert context.dataset.splits["val"].images == tmp_path / "other"
+
+
+def test_the_check_of_data_lists_every_broken_image_and_other_counts(tmp_path: Path) -> None:
+    root = tmp_path / "CrowdHuman"
+    make_crowdhuman(root)
+    whole = check_data(published_target("CrowdHuman", root))
+    problems = [problem for split in whole.splits for problem in split.problems]
+    assert [problem.problem.split(",")[0] for problem in problems] == [
+        "has 4 images",
+        "has 2 images",
+    ]
+    (root / "Images" / "273271,train1.jpg").write_text("no image")
+    (root / "Images" / "273271,train3.jpg").write_text("no image")
+    (root / "Images" / "273271,val1.jpg").unlink()
+    train, val = check_data(published_target("CrowdHuman", root)).splits
+    assert [Path(problem.where).name for problem in train.problems] == [
+        "273271,train1.jpg",
+        "273271,train3.jpg",
+    ]
+    assert ["273271,val1.jpg" in problem.problem for problem in val.problems] == [True]
