@@ -145,4 +145,4 @@ def _other_counts(where: Path, published: Counts, found: Counts) -> Iterable[Use
         expected, number = getattr(published, field.name), getattr(found, field.name)
         if None not in (expected, number) and number != expected:
             problem = f"has {number} {field.name}, the published data set has {expected}"
-            yield UserError(where, problem, "give the whole data set")
+            yield UserError(where, problem, "give the whole of it for the papers' figures")
