@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtpd.errors import UserError
 from mtpd.experiment.jobs import all_members, chains_of_runs, order_settings, run_of
-from mtpd.experiment.settings import Experiment
+from mtpd.experiment.settings import Detector, Experiment
 from mtpd.files import digest_of, read_json
 from mtpd.layout import Layout, ModelFolder
 from mtpd.reporting.status import (
@@ -19,6 +19,7 @@ from mtpd.reporting.status import (
     RunStatus,
 )
 from mtpd.selection.chains import Chain
+from mtpd.zoo.sources import remote_weights
 
 FRESH_SECONDS = 180
 """A job that has written nothing for longer does not run any more."""
@@ -28,6 +29,10 @@ LAST_LINES = 30  # not counting indented ones, such as the frames of a traceback
 _TRACEBACK = "Traceback (most recent call last):"
 _TRAINING = " - mmengine - "
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+Product = tuple[Path, Path]
+"""What a job makes, and its log."""
 
 
 def collect_status(
@@ -56,7 +61,11 @@ def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentSt
     detectors = []
     for name in experiment.detectors:
         folder = layout.detector(name)
-        before = [(folder.check, folder.log("check"))]
+        before = [
+            *_fetched(experiment.detector(name), layout),
+            (folder.pretrained, folder.log("pretrained")),
+            (folder.check, folder.log("check")),
+        ]
         after = [
             (folder.metrics, folder.log("evaluate")),
             (folder.features, folder.log("features")),
@@ -78,6 +87,15 @@ def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentSt
         (layout.figure("costs", "pdf"), layout.log("cost_matrix")),
     ]
     return ExperimentStatus(layout.root, tuple(detectors), tuple(runs), _failures(own))
+
+
+def _fetched(detector: Detector, layout: Layout) -> list[Product]:
+    """The job that fetches the detector's weights, if they have to be fetched."""
+    remote = remote_weights(detector)
+    if remote is None:
+        return []
+    note = layout.fetched(remote.file)
+    return [(note, note.with_suffix(".log"))]
 
 
 def known_chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
@@ -104,10 +122,6 @@ def _stage(layout: Layout, method: str, chain: Chain, now: float) -> ModelStatus
         before = [(pair, pair.with_suffix(".log"))]
     after = [(folder.metrics, folder.log("evaluate"))]
     return _model(str(chain.last), folder, before, after, now)
-
-
-Product = tuple[Path, Path]
-"""What a job makes, and its log."""
 
 
 def _model(

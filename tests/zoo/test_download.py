@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import logging
 import os
 import shutil
 import socket
@@ -231,3 +232,14 @@ def test_a_disk_that_fills_up_keeps_what_has_come(
     monkeypatch.undo()
     assert fetch(remote(host), zoo).read_bytes() == CONTENT
     assert host.requests[-1][1] == f"bytes={2 * download.BLOCK}-"
+
+
+def test_a_log_says_how_far_it_is(host: Host, zoo: Zoo, caplog: pytest.LogCaptureFixture) -> None:
+    host.cut_after = [262_144]
+    with caplog.at_level(logging.INFO):
+        fetch(remote(host), zoo, pause=0)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == f"fetching {remote(host).url} to {zoo.folder / NAME}"
+    assert lines[1] == f"{NAME}: 0.0 of 0.7 MB"
+    assert lines[-1] == f"{NAME}: 0.7 of 0.7 MB"
+    assert any("the connection was cut; trying again" in line for line in lines)
