@@ -214,6 +214,44 @@ def results(
 
 
 @app.command()
+def cost_matrix(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
+    """Draw the adaptation costs and the orders that they led to."""
+    from mtpd.experiment.jobs import runs_by_costs
+    from mtpd.experiment.load import load_experiment
+    from mtpd.layout import Layout
+    from mtpd.steps.cost_matrix import write_cost_matrix
+
+    settings, layout = load_experiment(experiment), Layout(results, experiment.stem)
+    paths = [layout.figure("costs", kind) for kind in ("png", "pdf")]
+    write_cost_matrix(settings, layout, runs_by_costs(settings), layout.experiment, paths)
+
+
+@app.command()
+def paper_tables(
+    tables: Annotated[
+        Path, typer.Option(help="YAML file of the papers' tables and figures.")
+    ] = Path("config/paper_tables.yaml"),
+    experiments_folder: Annotated[
+        Path, typer.Option(help="Folder of the experiments' YAML files.")
+    ] = Path("config/experiments"),
+    results: Results = DEFAULT_RESULTS,
+    item: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this one, such as tables.mtpd_best; may stand several times."),
+    ] = None,
+) -> None:
+    """Write the papers' tables and figures; what is not measured yet is marked as missing."""
+    from mtpd.experiment.paper import choose_items, load_experiments, load_paper
+    from mtpd.steps.paper import write_paper
+
+    paper = load_paper(tables)
+    items = choose_items(tables, paper, item)
+    experiments = load_experiments(tables, paper, experiments_folder, items)
+    for path in write_paper(paper, experiments, results, items):
+        typer.echo(path)
+
+
+@app.command()
 def status(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
     """Show what is done, running, interrupted, failed or waiting; changes nothing."""
     from mtpd.experiment.load import load_experiment

@@ -8,12 +8,17 @@ Every path is below one results folder. The folders of an experiment::
     pairs/<method>/<name>.json how a teacher teaches the student by a method
     order.json  costs.json     the orders, and the costs that led to them
     tables/  figures/
+
+Beside them ``paper/`` has the tables and figures that experiments make together.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+PAPER = "paper"
+"""Folder of the papers' tables; no experiment may have this name."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,15 @@ class ModelFolder:
     def metrics(self) -> Path:
         """Evaluation on the validation and test splits."""
         return self.path / "metrics.json"
+
+    @property
+    def detections(self) -> Path:
+        """Folder of what was found on each split that was evaluated."""
+        return self.path / "detections"
+
+    def detections_of(self, split: str, kind: str) -> Path:
+        """Detections of a split in COCO's results format, boxes (bbox) or masks (segm)."""
+        return self.detections / f"{split}.{kind}.json"
 
     @property
     def check(self) -> Path:
@@ -138,3 +152,22 @@ class Layout:
     def log(self, step: str) -> Path:
         """Log of a step of the whole experiment."""
         return self.root / "logs" / f"{step}.log"
+
+
+@dataclass(frozen=True)
+class PaperLayout:
+    """Paths of the papers' tables and figures below the ``results`` folder."""
+
+    results: Path
+
+    def table(self, name: str, suffix: str) -> Path:
+        """A table as ``csv``, ``md`` or ``tex``."""
+        return self.results / PAPER / "tables" / f"{name}.{suffix}"
+
+    def figure(self, name: str, suffix: str) -> Path:
+        """A figure as ``png`` or ``pdf``."""
+        return self.results / PAPER / "figures" / f"{name}.{suffix}"
+
+    def log(self, item: str) -> Path:
+        """Log of making ``item``, such as ``tables.mtpd_best``."""
+        return self.results / PAPER / "logs" / f"{item}.log"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from mmengine.config import Config, ConfigDict
 
@@ -143,12 +143,24 @@ def test_loader(
 
 def evaluator(config: Config, dataset: Dataset, split: str) -> dict[str, Any]:
     """COCO box AP, and mask AP for a detector with masks on data with masks."""
-    metrics = ["bbox", "segm"] if has_masks(config.model) and dataset.has_masks else ["bbox"]
     return {
         "type": "CocoMetric",
         "ann_file": str(dataset.splits[split].annotations),
-        "metric": metrics,
+        "metric": metrics_of(config, dataset),
     }
+
+
+def metrics_of(config: Config, dataset: Dataset) -> list[Literal["bbox", "segm"]]:
+    """What a detector is evaluated by: boxes, and masks if it predicts them and the data has."""
+    return ["bbox", "segm"] if has_masks(config.model) and dataset.has_masks else ["bbox"]
+
+
+def test_image_size(config: Config) -> tuple[int, int] | None:
+    """Width and height that the test pipeline fits a wide image into; None if it does not say."""
+    scales = [step.get("scale") for step in config.test_pipeline if "Resize" in str(step["type"])]
+    if len(scales) != 1 or not isinstance(scales[0], (tuple, list)) or len(scales[0]) != 2:
+        return None
+    return max(scales[0]), min(scales[0])
 
 
 def coco_dataset(dataset: Dataset, split: str, pipeline: list[Any]) -> dict[str, Any]:

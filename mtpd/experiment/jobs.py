@@ -55,10 +55,18 @@ def random_order(experiment: Experiment, member: str, costs: Costs) -> Order:
     return shuffled(experiment.student.name, experiment.teachers, costs, limit, seed)
 
 
+def runs_by_costs(experiment: Experiment) -> list[str]:
+    """Runs whose order depends on adaptation costs."""
+    return [
+        name
+        for name, run in experiment.runs.items()
+        if run.order != "random" and needs_costs(strategy_of(run))
+    ]
+
+
 def order_needs_costs(experiment: Experiment) -> bool:
     """Whether any run's order depends on adaptation costs."""
-    runs = experiment.runs.values()
-    return any(run.order != "random" and needs_costs(strategy_of(run)) for run in runs)
+    return bool(runs_by_costs(experiment))
 
 
 def chains_of_runs(experiment: Experiment, orders: Mapping[str, Sequence[str]]) -> dict[str, Chain]:

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
 from mtpd.experiment.settings import Experiment
+from mtpd.layout import PAPER
 from mtpd.selection.chains import check_name
 
 EXPERIMENTS = Path("config/experiments")
@@ -54,15 +55,13 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
         UserError: The file or one of its keys is wrong.
     """
     check_name(path, path.stem)
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        remedy = f"put an experiment there; those that exist: {_existing(path.parent)}"
-        raise UserError(path, f"cannot be read ({error.strerror})", remedy) from error
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise UserError(path, f"is not YAML ({error})", "mend the file") from error
-    if not isinstance(raw, dict):
-        raise UserError(path, "holds no mapping", "write an experiment with keys such as data")
+    if path.stem == PAPER:
+        raise UserError(path, "has the name of the folder of the papers' tables", "choose another")
+    raw = read_mapping(
+        path,
+        "write an experiment with keys such as data",
+        f"put an experiment there; those that exist: {_existing(path.parent)}",
+    )
     if data_root is not None:
         if not isinstance(raw.get("data"), dict) or raw["data"].get("source") == "shapes":
             raise UserError(path, "its data has no root", "leave the data root away")
@@ -72,9 +71,7 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
-        # A misspelt key is also a missing one: what stands in the file is named first.
-        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-        raise UserError(*_explain(path, first)) from error
+        raise UserError(*explain(path, error)) from error
     check_local_files(path, experiment)
     return experiment
 
@@ -98,8 +95,36 @@ def check_local_files(path: Path, experiment: Experiment) -> None:
             )
 
 
+def read_mapping(path: Path, content: str, absent: str = "put one there") -> dict[str, Any]:
+    """Parse the YAML file ``path``, a mapping.
+
+    Args:
+        path: Of the file.
+        content: The remedy where it holds something else.
+        absent: The remedy where it cannot be read.
+
+    Raises:
+        UserError: It cannot be read, is not YAML, or holds no mapping.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise UserError(path, f"cannot be read ({error.strerror})", absent) from error
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        raise UserError(path, f"is not YAML ({error})", "mend the file") from error
+    if not isinstance(raw, dict):
+        raise UserError(path, "holds no mapping", content)
+    return raw
+
+
+def explain(path: Path, errors: ValidationError) -> tuple[str, str, str]:
+    """Where, problem and remedy of the error to name first."""
+    # A misspelt key is also a missing one: what stands in the file is named first.
+    return _explain(path, min(errors.errors(), key=lambda item: item["type"] != "extra_forbidden"))
+
+
 def _explain(path: Path, error: ErrorDetails) -> tuple[str, str, str]:
-    """Where, problem and remedy of pydantic's first error."""
+    """Where, problem and remedy of one of pydantic's errors."""
     message = error["msg"].removeprefix("Value error, ")
     if message.count("|") == 2:
         where, problem, remedy = message.split("|")
@@ -123,6 +148,8 @@ def _keys(location: tuple[int | str, ...]) -> list[str]:
     keys = [str(part) for part in location if part != "[key]"]
     if keys[0] == "data" and len(keys) > 1 and keys[1] in ("shapes", "coco", "voc"):
         del keys[1]
+    if keys[0] == "figures" and len(keys) > 3:
+        del keys[2]  # figures.<name>.<kind>.<key>
     if "losses" in keys and len(keys) > keys.index("losses") + 2:
         del keys[keys.index("losses") + 2]  # methods.<name>.losses.<number>.<type>.<key>
     return keys

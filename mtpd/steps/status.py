@@ -52,7 +52,7 @@ def collect_status(
 
 
 def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentStatus:
-    chains = _chains(experiment, layout)
+    chains = known_chains(experiment, layout)
     detectors = []
     for name in experiment.detectors:
         folder = layout.detector(name)
@@ -75,11 +75,12 @@ def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentSt
         (layout.costs, layout.log("costs")),
         (layout.order, layout.log("order")),
         (layout.table("csv"), layout.log("results")),
+        (layout.figure("costs", "pdf"), layout.log("cost_matrix")),
     ]
     return ExperimentStatus(layout.root, tuple(detectors), tuple(runs), _failures(own))
 
 
-def _chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
+def known_chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
     """Chains of the runs whose order is decided, by the settings or by the order step."""
     if not layout.order.exists():
         return chains_of_runs(experiment, {})

@@ -55,6 +55,7 @@ def test_everything_is_there(finished: Project) -> None:
     assert list(table["detectors"][4:]) == ["a → b", "c"]
     assert list(table["epochs"][4:]) == ["1+1+1", "1+1"]
     assert table["AP"].between(0, 1).all()
+    assert (table[["parameters (M)", "FLOPs (G)", "latency (ms)"]] > 0).all(axis=None)
     for file in ("tables/results.md", "tables/results.tex", "figures/val_ap.png"):
         assert (finished.results / file).stat().st_size > 100
 
@@ -105,6 +106,7 @@ def test_a_second_run_does_nothing(finished: Project) -> None:
         ),
         ("stages/fm/a+b/student.pth", ["all", "evaluate_stage fm a+b", "results", "stage fm a+b"]),
         ("stages/fm/c/metrics.json", ["all", "evaluate_stage fm c", "results"]),
+        ("stages/fm/c/detections", ["all", "evaluate_stage fm c", "results"]),
         ("figures/val_ap.png", ["all", "results"]),
     ],
 )

@@ -148,11 +148,14 @@ def pairs_of(name):
 def products_of(name):
     """What a finished experiment consists of; a part that was deleted is made again."""
     layout = Layout(RESULTS, name)
-    models = models_of(name)
+    models, evaluated = models_of(name), evaluated_models_of(name)
+    needs_costs = jobs.order_needs_costs(experiment_named(name))
+    figures = ["val_ap", "costs"] if needs_costs else ["val_ap"]
     return [
         *(layout.table(kind) for kind in ("csv", "md", "tex")),
-        *(layout.figure("val_ap", kind) for kind in ("png", "pdf")),
+        *(layout.figure(name, kind) for name in figures for kind in ("png", "pdf")),
         *(model.weights for model in models),
         *(model.history for model in models),
-        *(model.metrics for model in evaluated_models_of(name)),
+        *(model.metrics for model in evaluated),
+        *(model.detections for model in evaluated),
     ]
