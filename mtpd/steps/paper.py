@@ -156,9 +156,9 @@ def _axis(metric: str) -> str:
 
 def _trajectory(name: str, history: History, metric: str) -> Trajectory:
     accuracy = [epoch.val.get(metric) for epoch in history.epochs]
-    scale = METRICS[metric].scale
+    percent = METRICS[metric].in_unit
     return Trajectory(
         name,
         tuple(epoch.detection_loss for epoch in history.epochs),
-        tuple(math.nan if value is None else scale * value for value in accuracy),
+        tuple(math.nan if value is None else percent(value) for value in accuracy),
     )
