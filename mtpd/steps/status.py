@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 
 from mtpd.errors import UserError
-from mtpd.experiment.jobs import chains_of_runs, order_settings
+from mtpd.experiment.orders import chains_so_far
 from mtpd.experiment.settings import Experiment
-from mtpd.files import digest_of, read_json
 from mtpd.layout import Layout, ModelFolder
 from mtpd.reporting.status import (
     ExperimentStatus,
@@ -52,7 +51,7 @@ def collect_status(
 
 
 def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentStatus:
-    chains = _chains(experiment, layout)
+    chains = chains_so_far(experiment, layout)
     detectors = []
     for name in experiment.detectors:
         folder = layout.detector(name)
@@ -76,22 +75,6 @@ def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentSt
         (layout.table("csv"), layout.log("results")),
     ]
     return ExperimentStatus(layout.root, tuple(detectors), tuple(runs), _failures(own))
-
-
-def _chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
-    """Chains of the runs whose order is decided, by the settings or by the order step."""
-    if not layout.order.exists():
-        return chains_of_runs(experiment, {})
-    order = read_json(layout.order)
-    try:
-        if order["config_hash"] != digest_of(order_settings(experiment)):
-            return chains_of_runs(experiment, {})  # it was made for other settings
-        teachers = {
-            name: run["teachers"] for name, run in order["runs"].items() if "teachers" in run
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(layout.order, "was written by another version", "delete it") from error
-    return chains_of_runs(experiment, teachers)
 
 
 def _stage(layout: Layout, method: str, chain: Chain, now: float) -> ModelStatus:
