@@ -23,7 +23,7 @@ from mtpd.experiment.settings import Detector, Settings
 from mtpd.files import whole_file
 
 Kind = Literal["train_step", "forward", "distillation_step", "evaluation"]
-"""A training step, a teacher's pass up to its neck, a student's step with a teacher, a detection."""
+"""A training step; a teacher up to its neck; a student's step with a teacher; a test image."""
 
 Device = Literal["cuda", "cpu"]
 Size = tuple[PositiveInt, PositiveInt]
