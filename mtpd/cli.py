@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 
 ExperimentFile = Annotated[Path, typer.Argument(help="YAML file of the experiment.")]
+ExperimentFiles = Annotated[list[Path], typer.Argument(help="YAML files of experiments.")]
 Results = Annotated[Path, typer.Option(help="Folder of all results.")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads that this job may use.")]
 DetectorName = Annotated[str, typer.Option("--detector", help="The student or a teacher.")]
@@ -229,9 +230,7 @@ def status(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> No
 
 @app.command()
 def estimate(
-    experiments: Annotated[
-        list[Path], typer.Argument(help="YAML files of experiments.", metavar="EXPERIMENT...")
-    ],
+    experiments: ExperimentFiles,
     results: Results = DEFAULT_RESULTS,
     calibration: CalibrationFile = None,
 ) -> None:
@@ -252,9 +251,7 @@ def estimate(
 
 @app.command()
 def calibrate(
-    experiments: Annotated[
-        list[Path], typer.Argument(help="YAML files of experiments.", metavar="EXPERIMENT...")
-    ],
+    experiments: ExperimentFiles,
     results: Results = DEFAULT_RESULTS,
     calibration: CalibrationFile = None,
     distillation: Annotated[
