@@ -107,6 +107,11 @@ class ModelFolder:
         return self.path / f"{step}.log"
 
 
+def calibration_file(results: Path) -> Path:
+    """What ``mtpd calibrate`` has measured on the devices that work for this folder."""
+    return results / "calibration.yaml"
+
+
 @dataclass(frozen=True)
 class Layout:
     """Paths of one experiment below the ``results`` folder.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mtpd.experiment import jobs
 from mtpd.experiment.metrics import METRICS
+from mtpd.experiment.orders import chains_so_far
 from mtpd.experiment.paper import (
     FIGURE_SUFFIXES,
     TABLE_SUFFIXES,
@@ -31,7 +32,6 @@ from mtpd.reporting.paper import MeasuredTable, write_paper_table
 from mtpd.reporting.records import History, read_history
 from mtpd.reporting.stages import Point, RunStages, draw_stages
 from mtpd.steps.cost_matrix import write_cost_matrix
-from mtpd.steps.status import known_chains
 
 NO_TEACHER = "without teacher"
 
@@ -53,7 +53,7 @@ def write_paper(
         UserError: A file below ``results`` is not what its step writes.
     """
     chains = {
-        name: known_chains(experiment, Layout(results, name))
+        name: chains_so_far(experiment, Layout(results, name))
         for name, experiment in experiments.items()
     }
     writer = _Writer(paper, Measurements(experiments, results, chains))

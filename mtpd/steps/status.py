@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from mtpd.errors import UserError
-from mtpd.experiment.jobs import all_members, chains_of_runs, order_settings, run_of
+from mtpd.experiment.jobs import all_members, run_of
+from mtpd.experiment.orders import chains_so_far
 from mtpd.experiment.settings import Detector, Experiment
-from mtpd.files import digest_of, read_json
 from mtpd.layout import Layout, ModelFolder
 from mtpd.reporting.status import (
     ExperimentStatus,
@@ -57,7 +57,7 @@ def collect_status(
 
 
 def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentStatus:
-    chains = known_chains(experiment, layout)
+    chains = chains_so_far(experiment, layout)
     detectors = []
     for name in experiment.detectors:
         folder = layout.detector(name)
@@ -96,22 +96,6 @@ def _fetched(detector: Detector, layout: Layout) -> list[Product]:
         return []
     note = layout.fetched(remote.file)
     return [(note, note.with_suffix(".log"))]
-
-
-def known_chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
-    """Chains of the runs whose order is decided, by the settings or by the order step."""
-    if not layout.order.exists():
-        return chains_of_runs(experiment, {})
-    order = read_json(layout.order)
-    try:
-        if order["config_hash"] != digest_of(order_settings(experiment)):
-            return chains_of_runs(experiment, {})  # it was made for other settings
-        teachers = {
-            name: run["teachers"] for name, run in order["runs"].items() if "teachers" in run
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(layout.order, "was written by another version", "delete it") from error
-    return chains_of_runs(experiment, teachers)
 
 
 def _stage(layout: Layout, method: str, chain: Chain, now: float) -> ModelStatus:
