@@ -216,7 +216,7 @@ class _Planner:
         """Stages that the settings or the order step have decided: each once."""
         by_method: dict[str, list[Chain]] = {}
         for name, chain in chains.items():
-            by_method.setdefault(self._run(name).method, []).append(chain)
+            by_method.setdefault(jobs.run_of(self.experiment, name).method, []).append(chain)
         student, evaluated = self.experiment.student.name, list[Job]()
         for method, of_method in by_method.items():
             made: dict[Chain, Job] = {}
@@ -238,7 +238,7 @@ class _Planner:
         """
         evaluated: dict[tuple[Run, Chain], Job] = {}
         for name, chain in chains.items():
-            run = self._run(name)
+            run = jobs.run_of(self.experiment, name)
             if (run, chain) in evaluated:
                 continue
             job: Job | None = None
@@ -340,20 +340,16 @@ class _Planner:
         }
         slowest = tuple(sorted(forward, key=lambda name: (-forward[name], name)))
         return {
-            name: slowest[: self._most_stages(run)]
+            member: slowest[: self._most_stages(run)]
             for name, run in experiment.runs.items()
             if not jobs.is_decided(run)
+            for member in jobs.members(experiment, name)
         }
 
     def _most_stages(self, run: Run) -> int:
         if run.order == "direct":
             return 1
-        pool = len(self.experiment.teachers)
-        return run.max_teachers or self.experiment.ordering.max_teachers or pool
-
-    def _run(self, chain_name: str) -> Run:
-        """The run of a chain; ``~1`` behind its name tells repetitions apart."""
-        return self.experiment.runs[chain_name.partition("~")[0]]
+        return jobs.teachers_at_most(self.experiment, run)
 
     def _add_model(
         self,
