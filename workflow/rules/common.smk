@@ -1,10 +1,12 @@
 # What all rules share: the experiments, where results lie, and what a job asks for.
+import atexit
 import sys
 from functools import cache
 from pathlib import Path
 
 from mtpd.errors import UserError
 from mtpd.experiment import jobs
+from mtpd.experiment.estimate import estimate, format_estimate
 from mtpd.experiment.load import experiment_path, load_experiment
 from mtpd.experiment.paper import (
     check_references,
@@ -13,9 +15,10 @@ from mtpd.experiment.paper import (
     load_paper,
     products_of as products_of_paper,
 )
+from mtpd.experiment.speed import Calibration, Speed
 from mtpd.experiment.workflow import put_command_on_path, read_workflow
 from mtpd.files import read_json
-from mtpd.layout import Layout, PaperLayout
+from mtpd.layout import Layout, PaperLayout, calibration_file
 from mtpd.selection.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
 from mtpd.zoo.sources import FILE_PATTERN, remote_weights
 
@@ -130,6 +133,21 @@ def own_weights(wildcards):
         return detector.weights or detector.start_from or []
     # Fetched again, the file is the same: no reason to train anew.
     return ancient(layout_of(wildcards).fetched(remote.file))
+
+
+@cache
+def say_estimate(names):
+    """At a dry run, say at its end what the jobs that are left take; gives no input."""
+    if workflow.dryrun:
+        speed = Speed(Calibration.load(calibration_file(RESULTS)))
+        estimates = [
+            estimate(experiment_named(name), Layout(RESULTS, name), speed)
+            for name in names
+        ]
+        atexit.register(
+            print, f"\n{format_estimate(estimates, speed)}", file=sys.stderr
+        )
+    return []
 
 
 def remote_file(wildcards):
