@@ -10,6 +10,7 @@ Every path is below one results folder. The folders of an experiment::
     tables/  figures/
 
 Beside them ``paper/`` has the tables and figures that experiments make together.
+``zoo/<file>.json`` says where a file of the cache lies, whichever experiment needs it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAPER = "paper"
-"""Folder of the papers' tables; no experiment may have this name."""
+"""Folder of the papers' tables."""
+
+ZOO = "zoo"
+"""Folder of the notes on fetched files."""
+
+RESERVED = (PAPER, ZOO)
+"""Folders of all experiments together: no experiment may have such a name."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,26 @@ class ModelFolder:
         return self.path / "detections"
 
     def detections_of(self, split: str, kind: str) -> Path:
-        """Detections of a split in COCO's results format, boxes (bbox) or masks (segm)."""
+        """Detections of a split in COCO's results format.
+
+        Boxes (bbox), masks (segm), or the boxes at hand at each frame's time (streaming).
+        """
         return self.detections / f"{split}.{kind}.json"
 
     @property
     def check(self) -> Path:
         """Levels and head of the detector, found when all that its training needs was tried."""
         return self.path / "check.json"
+
+    @property
+    def pretrained(self) -> Path:
+        """Where the files lie in the cache that the detector's parts start from."""
+        return self.path / "pretrained.json"
+
+    @property
+    def start(self) -> Path:
+        """Weights that the training starts from, as far as they fit; there while it runs."""
+        return self.path / "start.pth"
 
     @property
     def features(self) -> Path:
@@ -85,6 +105,11 @@ class ModelFolder:
     def log(self, step: str) -> Path:
         """Log of one step (train, evaluate, features)."""
         return self.path / f"{step}.log"
+
+
+def calibration_file(results: Path) -> Path:
+    """What ``mtpd calibrate`` has measured on the devices that work for this folder."""
+    return results / "calibration.yaml"
 
 
 @dataclass(frozen=True)
@@ -126,6 +151,10 @@ class Layout:
     def order(self) -> Path:
         """Every run's order of teachers with every cost that led to it."""
         return self.root / "order.json"
+
+    def fetched(self, file: str) -> Path:
+        """Where a file of the cache lies; the same for all experiments."""
+        return self.results / ZOO / f"{file}.json"
 
     def detector(self, name: str) -> ModelFolder:
         """Files of a detector that had no teacher."""

@@ -10,8 +10,9 @@ from micro import PROJECT
 from pydantic import TypeAdapter
 
 from mtpd.experiment.losses import PredictionGuided
-from mtpd.experiment.settings import Method
+from mtpd.experiment.settings import CrowdHumanData, Data, Method, Student
 
+DATA = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
 MECHANISMS = (PROJECT / "docs" / "mechanisms.md").read_text(encoding="utf-8")
 SCHEMA = TypeAdapter(Method).json_schema()
 
@@ -22,6 +23,16 @@ def test_the_example_of_methods_is_valid() -> None:
     methods = yaml.safe_load(block[1])["methods"]
     checked = {name: Method.model_validate(method) for name, method in methods.items()}
     assert [loss.type for loss in checked["focal-and-guided"].losses] == ["fgd", "pgd"]
+
+
+def test_the_examples_of_data_are_valid() -> None:
+    examples = [
+        yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", DATA, re.DOTALL)
+    ]
+    sources = [TypeAdapter(Data).validate_python(e["data"]).source for e in examples if "data" in e]
+    assert sources == ["coco", "crowdhuman", "argoverse_hd"]
+    [student] = [Student.model_validate(e["student"]) for e in examples if "student" in e]
+    assert student.latency_ms is not None
 
 
 @pytest.mark.parametrize(
@@ -42,6 +53,14 @@ def test_published_values_of_every_head() -> None:
         assert float(cells[0].split()[0]) == values["alpha"]
         assert float(cells[1]) == values["temperature"]
         assert int(cells[2]) == values["positions"]
+
+
+def test_the_example_of_crowdhuman_is_valid_and_has_the_defaults() -> None:
+    page = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
+    block = re.search(r"## CrowdHuman.*?```yaml\n(.*?)```", page, re.DOTALL)
+    assert block is not None
+    data = yaml.safe_load(block[1])["data"]
+    assert CrowdHumanData(**data) == CrowdHumanData(source="crowdhuman", root=data["root"])
 
 
 @pytest.mark.parametrize("page", sorted((PROJECT / "docs").glob("*.md")), ids=lambda p: p.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from mmengine.config import Config, ConfigDict
@@ -23,6 +24,20 @@ def base_config(name: str, detector: Detector, dataset: Dataset) -> Config:
     Raises:
         UserError: The config cannot be read or holds no model.
     """
+    config = own_config(name, detector)
+    with _fitting(name, detector):
+        for head in _heads(config.model):
+            if "num_classes" in head:
+                head.num_classes = len(dataset.classes)
+    return config
+
+
+def own_config(name: str, detector: Detector) -> Config:
+    """The detector's own config with the experiment's ``options``.
+
+    Raises:
+        UserError: The config cannot be read or holds no model.
+    """
     where = f"{name}: {detector.config}"
     try:
         config = read_config(detector.config)
@@ -37,16 +52,20 @@ def base_config(name: str, detector: Detector, dataset: Dataset) -> Config:
             raise UserError(
                 f"{name}: options.{option}", f"the config has no '{first}'", f"it has: {known}"
             )
-    try:
+    with _fitting(name, detector):
         config.merge_from_dict(dict(detector.options))
-        for head in _heads(config.model):
-            if "num_classes" in head:
-                head.num_classes = len(dataset.classes)
+    return config
+
+
+@contextmanager
+def _fitting(name: str, detector: Detector) -> Iterator[None]:
+    """Say in one line that the options make no config of a detector."""
+    try:
+        yield
     except (TypeError, KeyError, AttributeError, IndexError) as error:
         raise UserError(
             f"{name}: options", f"do not fit {detector.config} ({error})", "mend the options"
         ) from error
-    return config
 
 
 def has_masks(model: ConfigDict) -> bool:

@@ -6,19 +6,25 @@ function of the settings alone; orders that only the data can decide are passed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtpd.detectors.sources import own_config_files
+from mtpd.detectors.sources import is_remote, may_be_pretrained, own_config_files
 from mtpd.experiment.settings import CocoSplit, Experiment, Run, ShapesData, Training
 from mtpd.selection.chains import Chain, Stage
 from mtpd.selection.orders import Costs, Order, needs_costs, shuffled
+from mtpd.zoo.sources import Remote, remote_weights
 
 
 def strategy_of(run: Run) -> str | tuple[str, ...]:
     """What :func:`mtpd.selection.orders.choose_order` takes: a strategy's name, or the teachers."""
     return () if run.order == "none" else run.order
+
+
+def is_decided(run: Run) -> bool:
+    """Whether the settings alone say what the run's teachers are."""
+    return run.order == "random" or not isinstance(strategy_of(run), str)
 
 
 def members(experiment: Experiment, name: str) -> tuple[str, ...]:
@@ -109,8 +115,7 @@ def _decided_teachers(experiment: Experiment, member: str) -> Sequence[str] | No
     run = run_of(experiment, member)
     if run.order == "random":
         return random_order(experiment, member, {}).teachers
-    strategy = strategy_of(run)
-    return None if isinstance(strategy, str) else strategy
+    return strategy_of(run) if is_decided(run) else None
 
 
 def starts_afresh(experiment: Experiment, method: str, chain: Chain) -> bool:
@@ -139,16 +144,15 @@ def existing_data_files(experiment: Experiment) -> list[Path]:
     if isinstance(data, ShapesData):
         return []
     splits = [split for split in (data.train, data.val, data.test) if split is not None]
-    files = [
-        data.root
-        / (
-            split.annotations
-            if isinstance(split, CocoSplit)
-            else Path("ImageSets", "Main", f"{split}.txt")
-        )
-        for split in splits
-    ]
+    files = [data.root / annotations_of(split) for split in splits]
     return [file for file in files if file.is_file()]
+
+
+def annotations_of(split: CocoSplit | Path | str) -> Path:
+    """What lists a split, relative to the data's root; a string names a list of Pascal VOC."""
+    if isinstance(split, CocoSplit):
+        return split.annotations
+    return split if isinstance(split, Path) else Path("ImageSets", "Main", f"{split}.txt")
 
 
 def own_configs(experiment: Experiment, *names: str | None) -> list[Path]:
@@ -162,6 +166,37 @@ def own_configs(experiment: Experiment, *names: str | None) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
+def remote_files(experiment: Experiment) -> dict[str, Remote]:
+    """Weights of the experiment's detectors that have to be fetched, by name in the cache."""
+    found = (remote_weights(experiment.detector(name)) for name in experiment.detectors)
+    return {remote.file: remote for remote in found if remote is not None}
+
+
+def starts_pretrained(experiment: Experiment, name: str) -> bool:
+    """Whether parts of the detector may start from published weights when it is trained.
+
+    A detector whose weights are given is not trained, unless it is the student of a method that
+    starts afresh.
+    """
+    detector = experiment.detector(name)
+    if detector.weights is not None or detector.start_from is not None:
+        chosen = [experiment.methods[run.method].start for run in experiment.runs.values()]
+        if name != experiment.student.name or set(chosen) <= {"baseline"}:
+            return False
+    return may_be_pretrained(detector.config) or any(
+        is_remote(value) for value in _strings(detector.options)
+    )
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in nested dictionaries and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(part)
+
+
 def data_settings(experiment: Experiment) -> dict[str, Any]:
     """Settings that the prepared data depends on."""
     return experiment.data.model_dump(mode="json")
@@ -171,8 +206,15 @@ def detector_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """Settings that a detector trained without teacher depends on."""
     return {
         "detector": _identity(experiment, name),
+        "start_from": experiment.detector(name).start_from,
         **_training(experiment, experiment.detector_training(name)),
     }
+
+
+def pretrained_settings(experiment: Experiment, name: str) -> dict[str, Any]:
+    """Settings that the published weights of a detector's parts depend on."""
+    detector = experiment.detector(name)
+    return {"config": detector.config, "options": detector.options}
 
 
 def stage_settings(experiment: Experiment, method: str, chain: Chain) -> dict[str, Any]:
@@ -202,11 +244,9 @@ def pair_settings(experiment: Experiment, method: str) -> dict[str, Any]:
 
 def evaluation_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """Settings that the evaluation of a detector with the config of ``name`` depends on."""
-    pipeline = experiment.pipeline
     return {
-        "detector": _identity(experiment, name),
-        "size": pipeline.size,
-        "scale": pipeline.scale,
+        **_inference(experiment, name),
+        "latency_ms": experiment.detector(name).latency_ms,
     }
 
 
@@ -214,7 +254,7 @@ def feature_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """Settings that a feature cache depends on."""
     ordering = experiment.ordering
     return {
-        **evaluation_settings(experiment, name),
+        **_inference(experiment, name),
         "images": ordering.images,
         "points": ordering.points,
         "seed": experiment.seed,
@@ -242,7 +282,18 @@ def order_settings(experiment: Experiment) -> dict[str, Any]:
 
 def _identity(experiment: Experiment, name: str) -> dict[str, Any]:
     """What a detector is, whatever it was trained by."""
-    return experiment.detector(name).model_dump(mode="json", exclude={"training", "name"})
+    exclude = {"training", "name", "latency_ms", "start_from"}
+    return experiment.detector(name).model_dump(mode="json", exclude=exclude)
+
+
+def _inference(experiment: Experiment, name: str) -> dict[str, Any]:
+    """What a trained detector's outputs depend on."""
+    pipeline = experiment.pipeline
+    return {
+        "detector": _identity(experiment, name),
+        "size": pipeline.size,
+        "scale": pipeline.scale,
+    }
 
 
 def _training(experiment: Experiment, training: Training) -> dict[str, Any]:

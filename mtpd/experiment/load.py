@@ -12,9 +12,10 @@ from pydantic_core import ErrorDetails
 
 from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
-from mtpd.experiment.settings import Experiment
-from mtpd.layout import PAPER
+from mtpd.experiment.settings import Detector, Experiment
+from mtpd.layout import RESERVED
 from mtpd.selection.chains import check_name
+from mtpd.zoo.sources import remote_weights
 
 EXPERIMENTS = Path("config/experiments")
 
@@ -55,8 +56,10 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
         UserError: The file or one of its keys is wrong.
     """
     check_name(path, path.stem)
-    if path.stem == PAPER:
-        raise UserError(path, "has the name of the folder of the papers' tables", "choose another")
+    if path.stem in RESERVED:
+        raise UserError(
+            path, "has the name of a folder that all experiments share", "choose another"
+        )
     raw = read_mapping(
         path,
         "write an experiment with keys such as data",
@@ -87,11 +90,29 @@ def check_local_files(path: Path, experiment: Experiment) -> None:
                 f"there is no config '{detector.config}'",
                 "give a config file, or 'mmdet::folder/name.py' for one that MMDetection ships",
             )
-        if detector.weights is not None and not detector.weights.is_file():
+        _check_weights(f"{path}: {key}", detector)
+
+
+def _check_weights(where: str, detector: Detector) -> None:
+    """Weights that the experiment names must be a file, an address, or listed by the zoo."""
+    if detector.weights is not None and detector.start_from is not None:
+        problem = "stands beside weights, with which nothing is trained"
+        raise UserError(f"{where}.start_from", problem, "leave one of them out")
+    for key in ("weights", "start_from"):
+        given = getattr(detector, key)
+        if given is None:
+            continue
+        try:
+            is_remote = remote_weights(detector) is not None
+        except UserError as error:
+            problem = f"'{error.where}' {error.problem}"
+            raise UserError(f"{where}.{key}", problem, error.remedy) from error
+        if not is_remote and not Path(given).is_file():
             raise UserError(
-                f"{path}: {key}.weights",
-                f"there is no file '{detector.weights}'",
-                "give the weights' file, or leave the key out to train the detector here",
+                f"{where}.{key}",
+                f"there is no file '{given}'",
+                "give a file, an http(s) address or 'zoo', or leave the key out to train the "
+                "detector here",
             )
 
 
@@ -146,7 +167,8 @@ def _explain(path: Path, error: ErrorDetails) -> tuple[str, str, str]:
 def _keys(location: tuple[int | str, ...]) -> list[str]:
     """The keys of the file in pydantic's location, which names kinds of data and loss as well."""
     keys = [str(part) for part in location if part != "[key]"]
-    if keys[0] == "data" and len(keys) > 1 and keys[1] in ("shapes", "coco", "voc"):
+    sources = ("shapes", "coco", "voc", "argoverse_hd", "crowdhuman")
+    if keys[0] == "data" and len(keys) > 1 and keys[1] in sources:
         del keys[1]
     if keys[0] == "figures" and len(keys) > 3:
         del keys[2]  # figures.<name>.<kind>.<key>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,16 @@ class Metric:
 
     title: str
     unit: str
-    scale: float
+    scale: Fraction
     decimals: int
+
+    def in_unit(self, value: float) -> float:
+        """A value of the file in ``unit``."""
+        return value * self.scale.numerator / self.scale.denominator
 
 
 def _percent(title: str) -> Metric:
-    return Metric(title, "%", 100, 1)
+    return Metric(title, "%", Fraction(100), 1)
 
 
 _COCO = {
@@ -60,9 +65,9 @@ SPLIT_METRICS: dict[str, Metric] = {
 """Fractions of a split in ``metrics.json``, by their keys there."""
 
 MODEL_METRICS: dict[str, Metric] = {
-    "parameters": Metric("parameters", "M", 1e-6, 2),
-    "flops": Metric("multiply-accumulates", "G", 1e-9, 1),
-    "latency_ms": Metric("latency", "ms", 1, 1),
+    "parameters": Metric("parameters", "M", Fraction(1, 10**6), 2),
+    "flops": Metric("multiply-accumulates", "G", Fraction(1, 10**9), 1),
+    "latency_ms": Metric("latency", "ms", Fraction(1), 1),
 }
 """What ``metrics.json`` says of a model whatever the split, by their keys there."""
 
@@ -72,6 +77,6 @@ TRAINING_LOSS = "training_loss"
 METRICS: dict[str, Metric] = {
     **SPLIT_METRICS,
     **MODEL_METRICS,
-    TRAINING_LOSS: Metric("training loss", "", 1, 3),
+    TRAINING_LOSS: Metric("training loss", "", Fraction(1), 3),
 }
 """All of them."""

@@ -109,7 +109,7 @@ class Measurements:
         value = metrics.value(metric)
         if value is None:
             return f"the evaluation gives no {metric}"
-        return value * METRICS[metric].scale
+        return METRICS[metric].in_unit(value)
 
     def _origin(self, model: Model, metric: str) -> dict[str, str]:
         """Where a value comes from; what is not known is left out."""

@@ -52,8 +52,12 @@ def draw_stages(runs: Sequence[RunStages], axis: str, title: str, paths: Sequenc
         axes.set_xlim(-0.3, max(1, most - 1) + 0.3)
         axes.set_xticks(range(most), ["without\nteacher", *map(_after, range(1, most))])
         axes.set_ylabel(axis)
-        if any(point.published is not None for run in runs for point in run.points):
+        axes.margins(y=0.15)  # room for the crosses
+        points = [point for run in runs for point in run.points]
+        if any(point.published is not None for point in points):
             axes.plot([], [], "o", color="0.3", markerfacecolor="white", label="hollow: published")
+        if any(point.measured is None for point in points):
+            axes.plot([], [], "x", color="0.3", label="cross: missing, not measured yet")
         figure.legend(loc="outside right upper")
         figure.suptitle(title)
         save(figure, paths)
@@ -77,21 +81,10 @@ def _draw_run(axes: Axes, run: RunStages, index: int, shift: float) -> None:
         places, published, marker, color=colour, markerfacecolor="white", markersize=6, zorder=1
     )
     missing = places[np.isnan(measured)]
-    foot = axes.get_xaxis_transform()
-    axes.plot(missing, np.full(len(missing), 0.03), "x", color=colour, transform=foot)
+    foot = np.full(len(missing), 0.04)
+    axes.plot(missing, foot, "x", color=colour, transform=axes.get_xaxis_transform())
     deviations = _array([point.deviation for point in run.points])
     axes.errorbar(places, measured, deviations, fmt="none", color=colour, capsize=2)
-    for place in missing:
-        axes.annotate(
-            "missing",
-            (place, 0.03),
-            xycoords=foot,
-            xytext=(0, 5 + 7 * index),
-            textcoords="offset points",
-            color=colour,
-            fontsize=6,
-            ha="center",
-        )
 
 
 def _array(values: Sequence[float | None]) -> np.ndarray:

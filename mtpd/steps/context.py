@@ -13,6 +13,9 @@ from mtpd.detectors.config import base_config, data_config, runtime_config, sche
 from mtpd.experiment.load import load_experiment
 from mtpd.experiment.settings import Experiment, Training
 from mtpd.layout import Layout, ModelFolder
+from mtpd.zoo.pretrained import use_cached
+from mtpd.zoo.settings import Zoo, zoo_settings
+from mtpd.zoo.sources import Weights, given_weights
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,15 @@ class Context:
         """The data set that the data step prepared."""
         return Dataset.load(self.layout.dataset)
 
+    @cached_property
+    def zoo(self) -> Zoo:
+        """Where fetched files lie."""
+        return zoo_settings()
+
+    def given_weights(self, name: str) -> Weights | None:
+        """The file of the detector's ``weights`` or ``start_from``; None: not given."""
+        return given_weights(self.experiment.detector(name), self.zoo)
+
     def training_config(
         self, name: str, training: Training, folder: ModelFolder, seed: int | None = None
     ) -> Config:
@@ -40,6 +52,7 @@ class Context:
         ``seed`` takes the place of the experiment's.
         """
         config = self.detector_config(name, training, seed)
+        use_cached(config.model, self.zoo)
         schedule_config(config, name, training)
         runtime_config(config, folder, self._seed(seed))
         return config

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mtpd.experiment import jobs
+from mtpd.experiment.orders import chains_so_far
 from mtpd.experiment.settings import Experiment
 from mtpd.layout import Layout
 from mtpd.reporting.cost_matrix import draw_cost_matrix
 from mtpd.reporting.records import read_costs
 from mtpd.selection.chains import Chain
-from mtpd.steps.status import known_chains
 
 
 def write_cost_matrix(
@@ -26,7 +26,7 @@ def write_cost_matrix(
     Raises:
         UserError: ``costs.json`` or ``order.json`` is not what its step writes.
     """
-    chains = known_chains(experiment, layout)
+    chains = chains_so_far(experiment, layout)
     orders: dict[str, Sequence[str] | None] = {}
     for run in runs:
         teachers = {

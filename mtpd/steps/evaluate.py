@@ -21,7 +21,9 @@ from mtpd.detectors.train import clear_states
 from mtpd.detectors.weights import load_weights
 from mtpd.evaluation.coco import Kind, coco_figures
 from mtpd.evaluation.complexity import count_flops, measure_latency
+from mtpd.evaluation.crowdhuman import crowd_figures
 from mtpd.evaluation.detections import DetectionWriter, json_list
+from mtpd.evaluation.streaming import streaming_figures
 from mtpd.experiment.settings import Training
 from mtpd.files import read_json, sha256_of, whole_folder, write_json
 from mtpd.layout import ModelFolder
@@ -41,9 +43,11 @@ def evaluate(context: Context, name: str, folder: ModelFolder, trained_by: Any) 
 
     Writes the detections of the validation split and of the reported one, in COCO's results format,
     and ``metrics.json``: for every split COCO's twelve figures for boxes, and for masks where the
-    detector predicts them, as fractions or null (``bbox_mAP`` and so on); AP of every class;
-    parameters; multiply-accumulates and the image size that they are for; latency; and the
-    provenance, whose hash is that of ``trained_by``, the settings of the training.
+    detector predicts them, as fractions or null (``bbox_mAP`` and so on), on CrowdHuman its own
+    three (``crowd_AP``, ``crowd_MR``, ``crowd_JI``), and on sequences streaming accuracy (``sAP``
+    and so on) with the latency that it is for; AP of every class; parameters; multiply-accumulates
+    and the image size that they are for; latency; and the provenance, whose hash is that of
+    ``trained_by``, the settings of the training.
     """
     clear_states(folder)
     config = context.detector_config(name, Training())
@@ -57,7 +61,13 @@ def evaluate(context: Context, name: str, folder: ModelFolder, trained_by: Any) 
         for split in splits:
             files = {kind: dumps / folder.detections_of(split, kind).name for kind in kinds}
             _detect(context, config, split, model, files, folder)
-    measured = {split: _figures(context, split, kinds, folder) for split in splits}
+    latency = _latency(context, model, config)
+    if dataset.protocol == "streaming":
+        latency |= _streaming_latency(context, name, latency["latency_ms"])
+    measured = {
+        split: _figures(context, split, kinds, folder, latency.get("streaming_latency_ms"))
+        for split in splits
+    }
     write_json(
         folder.metrics,
         {
@@ -66,7 +76,7 @@ def evaluate(context: Context, name: str, folder: ModelFolder, trained_by: Any) 
             "reported_split": dataset.reported,
             "parameters": sum(p.numel() for p in model.parameters()),
             **_flops(model, config),
-            **_latency(context, model, config),
+            **latency,
             "weights_sha256": sha256_of(folder.weights),
             **provenance(context.experiment.seed, trained_by),
         },
@@ -103,7 +113,11 @@ def _detect(
 
 
 def _figures(
-    context: Context, split: str, kinds: Sequence[Kind], folder: ModelFolder
+    context: Context,
+    split: str,
+    kinds: Sequence[Kind],
+    folder: ModelFolder,
+    streaming_latency_ms: float | None,
 ) -> tuple[Figures, dict[str, Figures]]:
     """Figures of all classes together, and the AP of each, from the detections on ``split``."""
     figures: Figures = {}
@@ -114,6 +128,11 @@ def _figures(
         figures |= measured.figures
         for label, ap in measured.classes.items():
             classes[label][f"{kind}_mAP"] = ap
+    if context.dataset.protocol == "crowdhuman":
+        figures |= crowd_figures(annotations, folder.detections_of(split, "bbox"))
+    if streaming_latency_ms is not None:
+        found, shown = (folder.detections_of(split, kind) for kind in ("bbox", "streaming"))
+        figures |= streaming_figures(annotations, found, shown, streaming_latency_ms)
     return figures, classes
 
 
@@ -142,4 +161,13 @@ def _latency(context: Context, model: nn.Module, config: Config) -> dict[str, An
         "latency_quartiles_ms": latency.quartiles,
         "latency_images": latency.images,
         "latency_device": latency.device,
+    }
+
+
+def _streaming_latency(context: Context, name: str, measured: float) -> dict[str, Any]:
+    """The latency that streaming accuracy is for: the one that the experiment gives, if it does."""
+    given = context.experiment.detector(name).latency_ms
+    return {
+        "streaming_latency_ms": measured if given is None else given,
+        "streaming_latency": "measured" if given is None else "given",
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mtpd.experiment import jobs
 from mtpd.experiment.metrics import METRICS
+from mtpd.experiment.orders import chains_so_far
 from mtpd.experiment.paper import (
     FIGURE_SUFFIXES,
     TABLE_SUFFIXES,
@@ -31,7 +32,6 @@ from mtpd.reporting.paper import MeasuredTable, write_paper_table
 from mtpd.reporting.records import History, read_history
 from mtpd.reporting.stages import Point, RunStages, draw_stages
 from mtpd.steps.cost_matrix import write_cost_matrix
-from mtpd.steps.status import known_chains
 
 NO_TEACHER = "without teacher"
 
@@ -53,7 +53,7 @@ def write_paper(
         UserError: A file below ``results`` is not what its step writes.
     """
     chains = {
-        name: known_chains(experiment, Layout(results, name))
+        name: chains_so_far(experiment, Layout(results, name))
         for name, experiment in experiments.items()
     }
     writer = _Writer(paper, Measurements(experiments, results, chains))
@@ -156,9 +156,9 @@ def _axis(metric: str) -> str:
 
 def _trajectory(name: str, history: History, metric: str) -> Trajectory:
     accuracy = [epoch.val.get(metric) for epoch in history.epochs]
-    scale = METRICS[metric].scale
+    percent = METRICS[metric].in_unit
     return Trajectory(
         name,
         tuple(epoch.detection_loss for epoch in history.epochs),
-        tuple(math.nan if value is None else scale * value for value in accuracy),
+        tuple(math.nan if value is None else percent(value) for value in accuracy),
     )

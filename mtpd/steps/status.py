@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from mtpd.errors import UserError
-from mtpd.experiment.jobs import all_members, chains_of_runs, order_settings, run_of
-from mtpd.experiment.settings import Experiment
-from mtpd.files import digest_of, read_json
+from mtpd.experiment.jobs import all_members, run_of
+from mtpd.experiment.orders import chains_so_far
+from mtpd.experiment.settings import Detector, Experiment
 from mtpd.layout import Layout, ModelFolder
 from mtpd.reporting.status import (
     ExperimentStatus,
@@ -19,6 +19,7 @@ from mtpd.reporting.status import (
     RunStatus,
 )
 from mtpd.selection.chains import Chain
+from mtpd.zoo.sources import remote_weights
 
 FRESH_SECONDS = 180
 """A job that has written nothing for longer does not run any more."""
@@ -28,6 +29,10 @@ LAST_LINES = 30  # not counting indented ones, such as the frames of a traceback
 _TRACEBACK = "Traceback (most recent call last):"
 _TRAINING = " - mmengine - "
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+Product = tuple[Path, Path]
+"""What a job makes, and its log."""
 
 
 def collect_status(
@@ -52,11 +57,15 @@ def collect_status(
 
 
 def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentStatus:
-    chains = known_chains(experiment, layout)
+    chains = chains_so_far(experiment, layout)
     detectors = []
     for name in experiment.detectors:
         folder = layout.detector(name)
-        before = [(folder.check, folder.log("check"))]
+        before = [
+            *_fetched(experiment.detector(name), layout),
+            (folder.pretrained, folder.log("pretrained")),
+            (folder.check, folder.log("check")),
+        ]
         after = [
             (folder.metrics, folder.log("evaluate")),
             (folder.features, folder.log("features")),
@@ -80,20 +89,13 @@ def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentSt
     return ExperimentStatus(layout.root, tuple(detectors), tuple(runs), _failures(own))
 
 
-def known_chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
-    """Chains of the runs whose order is decided, by the settings or by the order step."""
-    if not layout.order.exists():
-        return chains_of_runs(experiment, {})
-    order = read_json(layout.order)
-    try:
-        if order["config_hash"] != digest_of(order_settings(experiment)):
-            return chains_of_runs(experiment, {})  # it was made for other settings
-        teachers = {
-            name: run["teachers"] for name, run in order["runs"].items() if "teachers" in run
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(layout.order, "was written by another version", "delete it") from error
-    return chains_of_runs(experiment, teachers)
+def _fetched(detector: Detector, layout: Layout) -> list[Product]:
+    """The job that fetches the detector's weights, if they have to be fetched."""
+    remote = remote_weights(detector)
+    if remote is None:
+        return []
+    note = layout.fetched(remote.file)
+    return [(note, note.with_suffix(".log"))]
 
 
 def _stage(layout: Layout, method: str, chain: Chain, now: float) -> ModelStatus:
@@ -104,10 +106,6 @@ def _stage(layout: Layout, method: str, chain: Chain, now: float) -> ModelStatus
         before = [(pair, pair.with_suffix(".log"))]
     after = [(folder.metrics, folder.log("evaluate"))]
     return _model(str(chain.last), folder, before, after, now)
-
-
-Product = tuple[Path, Path]
-"""What a job makes, and its log."""
 
 
 def _model(

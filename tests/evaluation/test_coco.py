@@ -169,5 +169,4 @@ def test_equal_to_pycocotools_by_hand(tmp_path: Path, kind: Kind) -> None:
     figures = coco_figures(*files, kind).figures
     expected = by_hand(*files, kind)
     assert list(figures.values()) == expected
-    assert all(0 < value < 1 for value in expected if value is not None)
-    assert None not in expected
+    assert sum(0 < (value or 0) < 1 for value in expected) >= 10

@@ -40,6 +40,12 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("ordering.max_teachers", 4, "ordering.max_teachers", "3 teachers"),
     ("student.name", "a", "student.name", "also a teacher"),
     ("data.source", "csv", "data", "csv"),
+    (
+        "data",
+        {"source": "crowdhuman", "root": ".", "images": []},
+        "data.images",
+        "at least 1",
+    ),
     ("methods.fm.losses", [], "methods.fm.losses", "at least 1"),
     ("methods.fm.losses", [{"type": "magic"}], "methods.fm.losses.0", "magic"),
     ("methods.fm.losses", [{"type": "cwd", "temperature": 0}], "temperature", "greater than 0"),

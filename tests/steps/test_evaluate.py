@@ -63,6 +63,13 @@ def test_every_class_has_an_ap(context: Context) -> None:
             assert sum(known) / len(known) == pytest.approx(metrics["splits"][split][f"{kind}_mAP"])
 
 
+def test_every_key_is_documented(context: Context) -> None:
+    page = (PROJECT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    metrics = read_json(context.layout.detector("student").metrics)
+    for key in (*metrics, *metrics["splits"]["val"]):
+        assert f"`{key}`" in page, key
+
+
 def test_a_detector_that_finds_nothing(context: Context) -> None:
     folder = context.layout.detector("student")
     assert read_json(folder.detections_of("val", "bbox")) == []

@@ -99,6 +99,16 @@ def test_nothing_has_run(status: Any) -> None:
     assert "0 of 6 trained; 6 waiting; order not decided yet: direct" in printed(found)
 
 
+def test_weights_that_could_not_be_fetched(status: Any, layout: Layout) -> None:
+    url = "http://weights.example/model-0123abcd.pth"
+    log = layout.fetched("model-0123abcd.pth").with_suffix(".log")
+    write(log, f"INFO fetching {url}\nerror: {url}: cannot be fetched (404); put it there\n")
+    found = status(("teachers.a.weights", url))
+    (failed,) = [detector for detector in found.detectors if detector.state == "failed"]
+    assert failed.name == "a"
+    assert "cannot be fetched (404)" in failed.failures[0].line
+
+
 def test_done(status: Any, layout: Layout) -> None:
     write(layout.detector("student").weights)
     write_progress(layout.detector("student"))  # its last words are of no more interest

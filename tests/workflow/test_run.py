@@ -178,4 +178,8 @@ def test_the_order_is_decided_and_followed(finished: Project) -> None:
         torch.load(finished.results / "stages" / "fm" / chain / "student.pth")["state_dict"]
         for chain in seeds
     ]
+    table = pd.read_csv(finished.results / "tables" / "results.csv").set_index("run")
+    own = table.loc[["seeds~0", "seeds~1", "seeds~2"], "AP"]
+    assert table.loc["seeds (n = 3)", "AP"] == pytest.approx(own.mean())
+    assert (finished.results / "figures" / "costs.png").stat().st_size > 1000
     assert not torch.equal(*(state["bbox_head.retina_cls.weight"] for state in weights[:2]))

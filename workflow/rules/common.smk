@@ -1,15 +1,26 @@
 # What all rules share: the experiments, where results lie, and what a job asks for.
+import atexit
 import sys
 from functools import cache
 from pathlib import Path
 
 from mtpd.errors import UserError
 from mtpd.experiment import jobs
+from mtpd.experiment.estimate import estimate, format_estimate
 from mtpd.experiment.load import experiment_path, load_experiment
+from mtpd.experiment.paper import (
+    check_references,
+    experiments_of,
+    inputs_of,
+    load_paper,
+    products_of as products_of_paper,
+)
+from mtpd.experiment.speed import Calibration, Speed
 from mtpd.experiment.workflow import put_command_on_path, read_workflow
 from mtpd.files import read_json
-from mtpd.layout import Layout
+from mtpd.layout import Layout, PaperLayout, calibration_file
 from mtpd.selection.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
+from mtpd.zoo.sources import FILE_PATTERN, remote_weights
 
 put_command_on_path()
 
@@ -19,11 +30,13 @@ shell.prefix("set -euo pipefail; trap : TERM USR1; ")
 
 try:
     WORKFLOW = read_workflow(config)
+    WORKFLOW.zoo.export()
 except UserError as error:
     sys.exit(f"error: {error}")
 
 RESULTS = WORKFLOW.results
 PATHS = Layout.pattern(RESULTS)
+PAPER_PATHS = PaperLayout(RESULTS)
 
 
 @cache
@@ -34,6 +47,24 @@ def experiment_named(name):
         return load_experiment(file, WORKFLOW.data_roots.get(name))
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+@cache
+def paper():
+    """The papers' tables and figures, whose models must be among the experiments' own."""
+    try:
+        tables = load_paper(WORKFLOW.paper_tables)
+        named = {name: experiment_named(name) for name in experiments_of(tables)}
+        check_references(WORKFLOW.paper_tables, tables, named)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    return tables
+
+
+def known_experiments():
+    """Names of the experiments that were asked for, and then of the papers'."""
+    yield from WORKFLOW.experiments
+    yield from experiments_of(paper())
 
 
 def experiment_of(wildcards):
@@ -77,6 +108,11 @@ def own_configs(wildcards):
     return jobs.own_configs(experiment, experiment.student.name, teacher)
 
 
+def decided_chains_of(name):
+    """Chain of every run and seed whose teachers the settings alone say."""
+    return jobs.chains_of_runs(experiment_named(name), {})
+
+
 def chains_of(name):
     """Chain of every run and seed; waits for the order where the settings do not decide."""
     experiment = experiment_named(name)
@@ -90,8 +126,52 @@ def chains_of(name):
 
 
 def own_weights(wildcards):
-    """Weights that the user has given for a detector."""
-    return experiment_of(wildcards).detector(wildcards.detector).weights or []
+    """Weights that the user has given for a detector: the file, or the word that it was fetched."""
+    detector = experiment_of(wildcards).detector(wildcards.detector)
+    remote = remote_weights(detector)
+    if remote is None:
+        return detector.weights or detector.start_from or []
+    # Fetched again, the file is the same: no reason to train anew.
+    return ancient(layout_of(wildcards).fetched(remote.file))
+
+
+@cache
+def say_estimate(names):
+    """At a dry run, say at its end what the jobs that are left take; gives no input."""
+    if workflow.dryrun:
+        speed = Speed(Calibration.load(calibration_file(RESULTS)))
+        estimates = [
+            estimate(experiment_named(name), Layout(RESULTS, name), speed)
+            for name in names
+        ]
+        atexit.register(
+            print, f"\n{format_estimate(estimates, speed)}", file=sys.stderr
+        )
+    return []
+
+
+def remote_file(wildcards):
+    """The file of the cache that is called so, whichever experiment names it."""
+    for name in known_experiments():
+        files = jobs.remote_files(experiment_named(name))
+        if wildcards.file in files:
+            return files[wildcards.file]
+    sys.exit(f"error: {wildcards.file}: no experiment names this file")
+
+
+def pretrained_files(wildcards):
+    """The word that what a training starts from is in the cache: a detector's or a stage's."""
+    experiment, layout = experiment_of(wildcards), layout_of(wildcards)
+    name = getattr(wildcards, "detector", experiment.student.name)
+    if hasattr(wildcards, "chain"):
+        chain = Chain.parse(wildcards.chain)
+        is_trained = jobs.starts_afresh(experiment, wildcards.method, chain)
+    else:
+        detector = experiment.detector(name)
+        is_trained = detector.weights is None and detector.start_from is None
+    if is_trained and jobs.starts_pretrained(experiment, name):
+        return ancient(layout.detector(name).pretrained)
+    return []
 
 
 def student_before(wildcards):
@@ -119,22 +199,22 @@ def pair_of(wildcards):
     )
 
 
-def models_of(name):
-    """Folders of every detector of an experiment and of every stage that its runs are made of."""
+def models_of(name, chains):
+    """Folders of every detector of an experiment and of every stage that `chains` are made of."""
     layout, experiment = Layout(RESULTS, name), experiment_named(name)
     folders = [layout.detector(detector) for detector in experiment.detectors]
-    for member, chain in chains_of(name).items():
+    for member, chain in chains.items():
         method = jobs.run_of(experiment, member).method
         folders += [layout.stage(method, str(prefix)) for prefix in chain.prefixes()]
     return folders
 
 
-def evaluated_models_of(name):
+def evaluated_models_of(name, chains):
     """Folders of what the table shows: every detector, and the end of every chain."""
     layout, experiment = Layout(RESULTS, name), experiment_named(name)
     ends = [
         layout.stage(jobs.run_of(experiment, member).method, str(chain))
-        for member, chain in chains_of(name).items()
+        for member, chain in chains.items()
     ]
     return [*(layout.detector(detector) for detector in experiment.detectors), *ends]
 
@@ -145,17 +225,51 @@ def pairs_of(name):
     return [layout.pair(*pair) for pair in jobs.pairs(experiment_named(name))]
 
 
-def products_of(name):
-    """What a finished experiment consists of; a part that was deleted is made again."""
-    layout = Layout(RESULTS, name)
-    models, evaluated = models_of(name), evaluated_models_of(name)
-    needs_costs = jobs.order_needs_costs(experiment_named(name))
-    figures = ["val_ap", "costs"] if needs_costs else ["val_ap"]
+def model_products_of(name, chains):
+    """What is kept of the models of an experiment, as far as `chains` are known."""
+    models, evaluated = models_of(name, chains), evaluated_models_of(name, chains)
     return [
-        *(layout.table(kind) for kind in ("csv", "md", "tex")),
-        *(layout.figure(name, kind) for name in figures for kind in ("png", "pdf")),
         *(model.weights for model in models),
         *(model.history for model in models),
         *(model.metrics for model in evaluated),
         *(model.detections for model in evaluated),
     ]
+
+
+def decided_products_of(name):
+    """Products that need not wait for an order: all that is known from the start."""
+    return [*pairs_of(name), *model_products_of(name, decided_chains_of(name))]
+
+
+def products_of(name):
+    """What a finished experiment consists of; a part that was deleted is made again."""
+    layout = Layout(RESULTS, name)
+    needs_costs = jobs.order_needs_costs(experiment_named(name))
+    figures = ["val_ap", "costs"] if needs_costs else ["val_ap"]
+    return [
+        *(layout.table(kind) for kind in ("csv", "md", "tex")),
+        *(layout.figure(figure, kind) for figure in figures for kind in ("png", "pdf")),
+        *model_products_of(name, chains_of(name)),
+    ]
+
+
+def paper_inputs(key):
+    """What a table or figure of the papers is made from; `key` is such as tables.mtpd_best."""
+    names = experiments_of(paper(), [key])
+    experiments = {name: experiment_named(name) for name in names}
+    chains = {name: chains_of(name) for name in names}
+    return inputs_of(paper(), key, RESULTS, experiments, chains)
+
+
+def paper_models():
+    """What the papers' tables and figures are made from and need not wait for an order."""
+    names = experiments_of(paper())
+    experiments = {name: experiment_named(name) for name in names}
+    chains = {name: decided_chains_of(name) for name in names}
+    return sorted(
+        {
+            file
+            for key in paper().items
+            for file in inputs_of(paper(), key, RESULTS, experiments, chains)
+        }
+    )

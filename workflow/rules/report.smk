@@ -1,10 +1,16 @@
 rule results:
     input:
         metrics=lambda wildcards: [
-            model.metrics for model in evaluated_models_of(wildcards.experiment)
+            model.metrics
+            for model in evaluated_models_of(
+                wildcards.experiment, chains_of(wildcards.experiment)
+            )
         ],
         histories=lambda wildcards: [
-            model.history for model in models_of(wildcards.experiment)
+            model.history
+            for model in models_of(
+                wildcards.experiment, chains_of(wildcards.experiment)
+            )
         ],
     output:
         csv=PATHS.table("csv"),

@@ -1,0 +1,305 @@
+"""Estimates worked out by hand.
+
+The micro experiment has 8, 4 and 4 images in batches of 4, for one epoch; `b` is the slow teacher.
+A run of its own, `progressive`, is decided; the order of `direct` is not.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from micro import MICRO, PROJECT, SMALL, changed
+
+from mtpd.data.dataset import Dataset, Split
+from mtpd.experiment.estimate import (
+    Estimate,
+    count_rules,
+    estimate,
+    format_estimate,
+    total,
+    workloads,
+)
+from mtpd.experiment.images import count_images
+from mtpd.experiment.load import load_experiment
+from mtpd.experiment.settings import Experiment
+from mtpd.experiment.speed import Assumptions, Calibration, Measurement, Speed
+from mtpd.layout import Layout
+
+STARTUP = Assumptions.load().startup_seconds
+SECONDS = {"train_step": 2.0, "forward": 1.0}
+SLOW = {"train_step": 3.0, "forward": 1.5}
+SLOW_OPTIONS = MICRO["teachers"]["b"]["options"]
+
+
+def measured(device: str) -> Calibration:
+    """2 s and 1 s for a step and a forward pass, 0.5 s for a detection; `b` half as much more."""
+    found = []
+    for options, seconds, detection in (({}, SECONDS, 0.5), (SLOW_OPTIONS, SLOW, 0.75)):
+        for batch, kinds in ((4, seconds), (1, {"evaluation": detection})):
+            found.append(
+                Measurement(
+                    config=SMALL,
+                    options=options,
+                    image_size=(64, 64),
+                    batch_size=batch,
+                    amp=False,
+                    device=device,
+                    threads=1 if device == "cpu" else 0,
+                    device_name=f"Test {device}",
+                    torch="2.0",
+                    date="2020-01-01",
+                    parameters=1_000_000,
+                    seconds=kinds,
+                )
+            )
+    return Calibration(measurements=tuple(found))
+
+
+def estimated(layout: Layout, *changes: tuple[str, Any], device: str = "cpu") -> Estimate:
+    experiment = Experiment.model_validate(changed(MICRO, *changes))
+    return estimate(experiment, layout, Speed(measured(device)))
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path, "micro")
+
+
+def seconds_of(found: Estimate, rule: str) -> list[float]:
+    """Without the time that a job takes to start."""
+    return [job.seconds - STARTUP for job in found.jobs if job.rule == rule]
+
+
+def test_every_job_by_hand(layout: Layout) -> None:
+    found = estimated(layout)
+    # Two steps and four validation images; the student, a, b, c.
+    assert seconds_of(found, "train") == pytest.approx([2 * 2 + 4 * 0.5] * 2 + [9, 6])
+    # The student's step and the teacher's pass: a, then b; b once more where nobody knows yet.
+    stages = [2 * (2 + 1) + 2, 2 * (2 + 1.5) + 2, 9]
+    assert seconds_of(found, "stage") == pytest.approx(stages)
+    assert seconds_of(found, "evaluate_detector") == pytest.approx([4, 4, 6, 4])
+    assert seconds_of(found, "evaluate_stage") == pytest.approx([4, 4])
+    assert count_rules(found) == {
+        "data": (0, 1),
+        "check": (0, 4),
+        "check_pair": (0, 3),
+        "train": (0, 4),
+        "evaluate_detector": (0, 4),
+        "order": (0, 1),
+        "stage": (0, 3),
+        "evaluate_stage": (0, 2),
+        "results": (0, 1),
+    }
+    everything = 27 + 26 + 18 + 8 + 23 * STARTUP
+    assert found.hours_in_turn == pytest.approx(everything / 3600)
+    # data, check, train b, evaluate b, order, stage of b, its evaluation, results
+    assert found.hours_at_once == pytest.approx((9 + 6 + 9 + 4 + 8 * STARTUP) / 3600)
+    assert found.gpu_hours == 0
+    assert found.undecided == ("direct",)
+
+
+def test_two_gpus_share_the_batches_and_both_count(layout: Layout) -> None:
+    on_gpus = ("resources", {"train": {"gpus": 2}, "infer": {"gpus": 1}})
+    found = estimated(layout, on_gpus, device="cuda")
+    # One step of four images on each, and two of the four validation images.
+    trains = [2 + 2 * 0.5] * 2 + [3 + 2 * 0.75] + [3]
+    assert seconds_of(found, "train") == pytest.approx(trains)
+    stages = [3 + 1, 3.5 + 1, 4.5]
+    assert seconds_of(found, "stage") == pytest.approx(stages)
+    trained = 2 * (sum(trains) + sum(stages) + 7 * STARTUP)
+    evaluated = 18 + 8 + 6 * STARTUP
+    assert found.gpu_hours == pytest.approx((trained + evaluated) / 3600)
+
+
+def test_stages_that_runs_share_count_once(layout: Layout) -> None:
+    orders = {"one": ["a"], "two": ["a", "b"], "three": ["a", "c"], "again": ["a", "b"]}
+    runs = {name: {"method": "fm", "order": order} for name, order in orders.items()}
+    rules = count_rules(estimated(layout, ("runs", runs)))
+    assert rules["stage"] == (0, 3)
+    assert rules["evaluate_stage"] == (0, 3)
+    assert "order" not in rules
+
+
+def test_orders_of_the_data_count_at_their_longest(layout: Layout) -> None:
+    runs = {
+        "bgs": {"method": "fm", "order": "bgs"},
+        "two": {"method": "fm", "order": "ascending", "max_teachers": 2},
+        "two-again": {"method": "fm", "order": "ascending", "max_teachers": 2},
+    }
+    found = estimated(layout, ("runs", runs))
+    rules = count_rules(found)
+    assert rules["stage"] == (0, 3 + 2)
+    assert (rules["features"], rules["costs"], rules["order"]) == ((0, 4), (0, 1), (0, 1))
+    # b is the slowest and is counted first; then a and c, which are alike.
+    assert seconds_of(found, "stage") == pytest.approx([9, 8, 8, 9, 8])
+    # Six calibration images.
+    assert seconds_of(found, "features") == pytest.approx([3, 3, 4.5, 3])
+
+
+def test_a_budget_has_the_epochs_of_the_other_run(layout: Layout) -> None:
+    alone = {"method": "fm", "order": "none", "budget": "progressive"}
+    found = estimated(layout, ("runs.alone", alone))
+    # Two epochs without teacher: two stages of one epoch each.
+    assert sorted(seconds_of(found, "stage")) == pytest.approx([8, 9, 9, 2 * 6])
+
+
+def test_weights_that_are_given_are_not_trained(layout: Layout) -> None:
+    found = estimated(layout, ("teachers.b.weights", "b.pth"))
+    assert seconds_of(found, "train") == pytest.approx([6, 6, 0, 6])
+
+
+def test_a_student_that_starts_from_its_backbone_waits_for_no_baseline(layout: Layout) -> None:
+    runs = {"one": {"method": "fm", "order": ["a"]}}
+    slow_student = ("student.options", SLOW_OPTIONS)
+    after = estimated(layout, ("runs", runs), slow_student)
+    at_once = estimated(layout, ("runs", runs), slow_student, ("methods.fm.start", "backbone"))
+    ends = [
+        next(job for job in found.jobs if job.rule == "stage").ends for found in (after, at_once)
+    ]
+    assert ends[0] - ends[1] == pytest.approx(9 - 6)  # a's training instead
+
+
+def test_what_is_there_is_done(layout: Layout) -> None:
+    fresh = estimated(layout)
+    student, b = layout.detector("student"), layout.detector("b")
+    for file in (student.weights, student.metrics, layout.stage("fm", "a").weights):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    b.path.mkdir(parents=True)
+    b.progress.write_text(json.dumps({"iteration": 1, "iterations": 4}))
+    found = estimated(layout)
+    rules = count_rules(found)
+    assert rules["train"] == rules["evaluate_detector"] == (1, 3)
+    assert rules["stage"] == (1, 2)
+    saved = 6 + 4 + 8 + 3 * STARTUP + (9 + STARTUP) / 4
+    assert 3600 * (fresh.hours_in_turn - found.hours_in_turn) == pytest.approx(saved)
+    assert len(found.left) == len(found.jobs) - 3
+    b.progress.write_text("{")
+    assert estimated(layout).hours_in_turn > found.hours_in_turn
+
+
+def test_disk_is_what_the_jobs_left_will_write(layout: Layout) -> None:
+    found = estimated(layout)
+    dumps = 6 * 8 * Assumptions.load().detections_bytes
+    assert found.n_bytes == pytest.approx(7 * 4 * 1_000_000 + dumps)
+    layout.detector("a").path.mkdir(parents=True)
+    layout.detector("a").weights.touch()
+    assert found.n_bytes - estimated(layout).n_bytes == pytest.approx(4 * 1_000_000)
+
+
+def test_names_do_not_matter(layout: Layout) -> None:
+    renamed = changed(MICRO, ("student.name", "other"), ("teachers.b", ...), ("runs", {}))
+    renamed["teachers"]["new"] = MICRO["teachers"]["b"]
+    speed = Speed(measured("cpu"))
+    found = estimate(Experiment.model_validate(renamed), layout, speed)
+    assert seconds_of(found, "train") == pytest.approx([6, 6, 6, 9])
+    assert {answer.source for answer in speed.answers.values()} == {"measured"}
+
+
+def test_calibration_measures_what_the_estimate_asks(layout: Layout) -> None:
+    experiment = Experiment.model_validate(MICRO)
+    needed = workloads([(experiment, layout)])
+    known = {item.workload: set(item.seconds) for item in measured("cpu").measurements}
+    assert {workload: set(kinds) for workload, kinds in needed.items()} == known
+    pairs = workloads([(experiment, layout)], distillation=True, size=(32, 32))
+    kinds = Counter(kind for of_one in pairs.values() for kind in of_one)
+    assert kinds["distillation_step"] == 2  # a and b, whose runs are the same in any order
+    assert {workload.image_size for workload in pairs} == {(32, 32)}
+
+
+def test_images_of_prepared_data_come_first(layout: Layout, tmp_path: Path) -> None:
+    split = Split(tmp_path / "a.json", tmp_path, 100, 1000, "0")
+    Dataset(("one",), False, {"train": split, "val": split}).save(layout.dataset)
+    images = count_images(Experiment.model_validate(MICRO), layout)
+    assert (images.splits, images.evaluated) == ({"train": 100, "val": 100}, 100)
+    assert images.source == "prepared data"
+
+
+def coco(root: Path) -> Experiment:
+    split = {"annotations": "instances_train2017.json", "images": "train2017"}
+    val = {"annotations": "instances_val2017.json", "images": "val2017"}
+    data = {"source": "coco", "root": str(root), "train": split, "val": val}
+    return Experiment.model_validate(changed(MICRO, ("data", data)))
+
+
+def test_images_of_coco_are_known_and_those_of_a_file_are_counted(
+    layout: Layout, tmp_path: Path
+) -> None:
+    images = count_images(coco(tmp_path), layout)
+    assert images.splits == {"train": 118287, "val": 5000}
+    assert images.source == "known size of COCO"
+    annotations = {"images": [{"id": n, "file_name": f"{n}.jpg"} for n in range(3)]}
+    for name in ("train", "val"):
+        file = tmp_path / f"instances_{name}2017.json"
+        file.write_text(json.dumps(annotations, indent=1))
+    images = count_images(coco(tmp_path), layout)
+    assert (images.splits, images.source) == ({"train": 3, "val": 3}, "annotations")
+
+
+def test_images_of_voc_are_listed(layout: Layout, tmp_path: Path) -> None:
+    lists = tmp_path / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    data = ("data", {"source": "voc", "root": str(tmp_path), "test": None})
+    experiment = Experiment.model_validate(changed(MICRO, data))
+    assert "as the data is not there" in count_images(experiment, layout).source
+    (lists / "train.txt").write_text("a\nb\n\n")
+    (lists / "val.txt").write_text("c")
+    assert count_images(experiment, layout).splits == {"train": 2, "val": 1}
+
+
+def test_the_text_says_what_it_rests_on(layout: Layout) -> None:
+    experiment, speed = Experiment.model_validate(MICRO), Speed(measured("cpu"))
+    text = format_estimate([estimate(experiment, layout, speed)], speed)
+    assert "≤ 23 of 23" in text
+    assert "Speeds: measured on Test cpu." in text
+    assert "Images: settings (micro)." in text
+    speed = Speed(Calibration())
+    text = format_estimate([estimate(experiment, layout, speed)], speed)
+    assert "Speeds: assumed, for a CPU; `mtpd calibrate` measures them." in text
+    assert f"count as retinanet r50: {SMALL}." in text
+
+
+def test_a_total_is_the_sum_and_experiments_run_beside_each_other(tmp_path: Path) -> None:
+    one = estimated(Layout(tmp_path, "one"))
+    two = estimated(Layout(tmp_path, "two"), ("training.epochs", 2))
+    both = total([one, two])
+    assert both.hours_in_turn == pytest.approx(one.hours_in_turn + two.hours_in_turn)
+    assert both.hours_at_once == two.hours_at_once > one.hours_at_once
+    assert both.undecided == ("one/direct", "two/direct")
+    assert "total" in format_estimate([one, two], Speed(Calibration()))
+
+
+def test_ten_experiments_take_under_a_second(tmp_path: Path) -> None:
+    files = sorted((PROJECT / "config" / "experiments").glob("*.yaml"))
+    experiments = [(file.stem, load_experiment(file)) for file in files]
+    began, speed = time.process_time(), Speed(Calibration())
+    found = [
+        estimate(experiment, Layout(tmp_path, name), speed)
+        for name, experiment in (experiments * 10)[:10]
+    ]
+    assert format_estimate(found, speed)
+    assert time.process_time() - began < 1
+
+
+def test_the_command_imports_nothing_heavy(write_experiment: Any, tmp_path: Path) -> None:
+    code = (
+        "import sys; from mtpd.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'torch', 'mmengine', 'mmdet', 'numpy', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    results = ["--results", str(tmp_path / "results")]
+    command = [sys.executable, "-c", code, "estimate", str(write_experiment()), *results]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "evaluate_detector" in done.stdout
+    assert "≤ 23 of 23" in done.stdout
+    assert not (tmp_path / "results").exists()
