@@ -100,8 +100,8 @@ class _Writer:
                 name: Bar(cell.published, measurements[name].mean, measurements[name].deviation)
                 for name, cell in cells.items()
             }
-            panel, label = row.labels[0], ", ".join(row.labels[1:])
-            groups.append(Group(panel if label else "", label or panel, bars, ", ".join(axes)))
+            *panel, label = row.labels
+            groups.append(Group(", ".join(panel), label, bars, ", ".join(axes)))
         draw_bars(groups, columns, figure.title or table.title, paths)
 
     def _stages(self, figure: ApOverStages, paths: list[Path]) -> None:
