@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow test-slurm test-faults compatibility lint format bench schema report clean
+.PHONY: help demo test test-slow test-slurm test-faults compatibility paper-proof lint format bench schema report clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -38,6 +38,11 @@ compatibility: .venv/.dev ## docs/compatibility.md: full-size pairs, two steps e
 	rm -rf results/compatibility
 	$(BIN)/python -m pytest -n $(CORES) tests/compatibility -m compatibility
 	PYTHONPATH=tests $(BIN)/python -m compatibility.page
+
+# What has passed is kept in results/proof and not run again.
+paper-proof: .venv/.dev ## docs/proof.md: every paper experiment at full size, one step a stage; hours
+	$(BIN)/python -m pytest tests/proof -m proof
+	PYTHONPATH=tests $(BIN)/python -m proof.page
 
 lint: .venv/.dev ## format, style, types, and the workflow's own checks
 	$(BIN)/ruff format --check .

@@ -17,18 +17,29 @@ wildcard_constraints:
     detector=NAME_PATTERN,
     method=NAME_PATTERN,
     chain=CHAIN_PATTERN,
+    file=FILE_PATTERN,
+    table=NAME_PATTERN,
+    figure=NAME_PATTERN,
 
 
 include: "workflow/rules/data.smk"
+include: "workflow/rules/zoo.smk"
 include: "workflow/rules/detectors.smk"
 include: "workflow/rules/order.smk"
 include: "workflow/rules/distill.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/paper.smk"
 
 
 rule all:
     default_target: True
     input:
-        [file for name in EXPERIMENTS for file in pairs_of(name)],
-        lambda _: [file for name in EXPERIMENTS for file in products_of(name)],
+        [f for name in WORKFLOW.experiments for f in decided_products_of(name)],
+        lambda _: [f for name in WORKFLOW.experiments for f in products_of(name)],
+
+
+rule paper_tables:
+    input:
+        lambda _: paper_models(),
+        lambda _: products_of_paper(paper(), RESULTS),

@@ -24,6 +24,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+zoo = typer.Typer(help="Published weights: what there is, and the cache.", no_args_is_help=True)
+app.add_typer(zoo, name="zoo")
+
+data = typer.Typer(help="Prepare data sets, and check them.", no_args_is_help=True)
+app.add_typer(data, name="data")
 
 ExperimentFile = Annotated[Path, typer.Argument(help="YAML file of the experiment.")]
 ExperimentFiles = Annotated[list[Path], typer.Argument(help="YAML files of experiments.")]
@@ -35,6 +40,13 @@ ChainText = Annotated[str, typer.Option("--chain", help="Teachers so far, such a
 CalibrationFile = Annotated[
     Path | None, typer.Option(help="Measured speeds; none: calibration.yaml in the results folder.")
 ]
+DataRoot = Annotated[
+    Path | None, typer.Option(help="Takes the place of the experiment's data.root.")
+]
+
+Words = Annotated[list[str], typer.Argument(help="All must stand in config or weights.")]
+MinBoxAP = Annotated[float | None, typer.Option(help="Least box AP in percent.")]
+MinMaskAP = Annotated[float | None, typer.Option(help="Least mask AP in percent.")]
 
 DEFAULT_RESULTS = Path("results")
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -62,23 +74,61 @@ def main() -> None:
         sys.exit(1)
 
 
-@app.command()
-def data(
+@data.command()
+def prepare(
     experiment: ExperimentFile,
     results: Results = DEFAULT_RESULTS,
-    data_root: Annotated[
-        Path | None, typer.Option(help="Takes the place of the experiment's data.root.")
-    ] = None,
+    data_root: DataRoot = None,
 ) -> None:
-    """Check the data set, converting or generating it where needed."""
+    """Check an experiment's data set for use, converting or generating it where needed."""
     from mtpd.experiment.load import load_experiment
     from mtpd.layout import Layout
     from mtpd.steps.data import prepare_data
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-
+    _log_info()
     settings = load_experiment(experiment, data_root)
     prepare_data(settings, Layout(results, experiment.stem))
+
+
+@data.command("check")
+def check_data_sets(
+    experiments: Annotated[
+        list[Path] | None, typer.Argument(help="YAML files whose data sets are looked at.")
+    ] = None,
+    coco: Annotated[Path | None, typer.Option(help="Folder of COCO 2017.")] = None,
+    crowdhuman: Annotated[Path | None, typer.Option(help="Folder of CrowdHuman.")] = None,
+    argoverse_hd: Annotated[Path | None, typer.Option(help="Folder of Argoverse-HD.")] = None,
+    data_root: DataRoot = None,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="Decode images whole: finds damage inside PNGs.")
+    ] = False,
+    show: Annotated[int, typer.Option(min=0, help="Problems to print for each data set.")] = 10,
+    report: Annotated[Path | None, typer.Option(help="File for all problems.")] = None,
+) -> None:
+    """Say what is there of data sets and list everything that is wrong; changes nothing.
+
+    Data sets given by their folder must be whole, as published; an experiment's may be a part.
+    Exit status 1: something is wrong.
+    """
+    from mtpd.experiment.load import load_experiment
+    from mtpd.reporting.data_check import image_progress, print_data_report, write_list
+    from mtpd.steps.data_check import check_data, published_target, targets_of
+
+    folders = {"COCO 2017": coco, "CrowdHuman": crowdhuman, "Argoverse-HD": argoverse_hd}
+    targets = [published_target(name, root) for name, root in folders.items() if root is not None]
+    targets += targets_of((p.stem, load_experiment(p, data_root).data) for p in experiments or [])
+    if not targets:
+        raise UserError(
+            "mtpd data check", "names no data set", "give experiments, or --coco FOLDER"
+        )
+    with image_progress() as progress:
+        reports = [check_data(target, decode=decode, progress=progress) for target in targets]
+    for found in reports:
+        print_data_report(found, show)
+    if report is not None:
+        write_list(report, reports)
+    if any(found.problems for found in reports):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -218,6 +268,44 @@ def results(
 
 
 @app.command()
+def cost_matrix(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
+    """Draw the adaptation costs and the orders that they led to."""
+    from mtpd.experiment.jobs import runs_by_costs
+    from mtpd.experiment.load import load_experiment
+    from mtpd.layout import Layout
+    from mtpd.steps.cost_matrix import write_cost_matrix
+
+    settings, layout = load_experiment(experiment), Layout(results, experiment.stem)
+    paths = [layout.figure("costs", kind) for kind in ("png", "pdf")]
+    write_cost_matrix(settings, layout, runs_by_costs(settings), layout.experiment, paths)
+
+
+@app.command()
+def paper_tables(
+    tables: Annotated[
+        Path, typer.Option(help="YAML file of the papers' tables and figures.")
+    ] = Path("config/paper_tables.yaml"),
+    experiments_folder: Annotated[
+        Path, typer.Option(help="Folder of the experiments' YAML files.")
+    ] = Path("config/experiments"),
+    results: Results = DEFAULT_RESULTS,
+    item: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this one, such as tables.mtpd_best; may stand several times."),
+    ] = None,
+) -> None:
+    """Write the papers' tables and figures; what is not measured yet is marked as missing."""
+    from mtpd.experiment.paper import choose_items, load_experiments, load_paper
+    from mtpd.steps.paper import write_paper
+
+    paper = load_paper(tables)
+    items = choose_items(tables, paper, item)
+    experiments = load_experiments(tables, paper, experiments_folder, items)
+    for path in write_paper(paper, experiments, results, items):
+        typer.echo(path)
+
+
+@app.command()
 def status(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
     """Show what is done, running, interrupted, failed or waiting; changes nothing."""
     from mtpd.experiment.load import load_experiment
@@ -285,6 +373,87 @@ def calibrate(
 
 
 @app.command()
+def pretrained(
+    experiment: ExperimentFile, detector: DetectorName, results: Results = DEFAULT_RESULTS
+) -> None:
+    """Fetch the published weights that parts of a detector start from."""
+    from mtpd.experiment.load import load_experiment
+    from mtpd.layout import Layout
+    from mtpd.steps.pretrained import fetch_pretrained
+    from mtpd.zoo.settings import zoo_settings
+
+    _log_info()
+    layout = Layout(results, experiment.stem)
+    fetch_pretrained(load_experiment(experiment), detector, layout, zoo_settings())
+
+
+@zoo.command("list")
+def list_zoo(
+    problems: Annotated[
+        bool, typer.Option("--problems", help="What is wrong in MMDetection's metafiles instead.")
+    ] = False,
+) -> None:
+    """List the detectors that MMDetection publishes, best first."""
+    from mtpd.reporting.zoo import print_records
+    from mtpd.zoo.metafiles import published, search
+
+    metafiles = published()
+    if problems:
+        for problem in metafiles.problems:
+            typer.echo(problem)
+        return
+    print_records(search(metafiles.records))
+    count = len(metafiles.problems)
+    typer.echo(f"{count} entries are mended or left out: mtpd zoo list --problems", err=True)
+
+
+@zoo.command("search")
+def search_zoo(words: Words, min_box_ap: MinBoxAP = None, min_mask_ap: MinMaskAP = None) -> None:
+    """List the detectors that fit words and figures, best first."""
+    from mtpd.reporting.zoo import print_records
+    from mtpd.zoo.metafiles import published, search
+
+    found = search(published().records, words, min_box_ap, min_mask_ap)
+    if not found:
+        raise UserError("mtpd zoo search", "nothing fits", "give fewer words or lower figures")
+    print_records(found)
+
+
+@zoo.command()
+def show(config: Annotated[str, typer.Argument(help="Such as mmdet::folder/name.py.")]) -> None:
+    """Show what is published of one config, and whether its weights are in the cache."""
+    from mtpd.reporting.zoo import print_record
+    from mtpd.zoo.metafiles import published
+    from mtpd.zoo.settings import zoo_settings
+
+    record = published().records.get(config)
+    if record is None:
+        remedy = "look for it with `mtpd zoo search`"
+        raise UserError(config, "is no config of MMDetection's metafiles", remedy)
+    print_record(record, zoo_settings())
+
+
+@zoo.command("fetch")
+def fetch_zoo(
+    names: Annotated[
+        list[str], typer.Argument(help="Experiments' YAML files, mmdet:: configs, or addresses.")
+    ],
+    sha256: Annotated[
+        str | None, typer.Option(help="Start of the SHA-256 of the one file that is named.")
+    ] = None,
+    note: Annotated[
+        Path | None, typer.Option(help="Where to write where the one file that is named lies.")
+    ] = None,
+) -> None:
+    """Fetch weights into the cache: where there is a network, for where there is none."""
+    _log_info()
+    from mtpd.steps.fetch import fetch_named
+
+    for path in fetch_named(names, sha256, note):
+        typer.echo(path)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of an experiment's YAML."""
     import json
@@ -292,6 +461,11 @@ def schema() -> None:
     from mtpd.experiment.settings import Experiment
 
     typer.echo(json.dumps(Experiment.model_json_schema(), indent=2))
+
+
+def _log_info() -> None:
+    """Write what the step tells to the log, not only its warnings."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 
 
 def _open(experiment: Path, results: Path, threads: int) -> Context:

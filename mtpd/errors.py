@@ -1,5 +1,7 @@
 """The one kind of error that a user can mend."""
 
+from __future__ import annotations
+
 
 class UserError(Exception):
     """Something that came from outside is wrong. ``str(error)`` is one line for the user.
@@ -8,9 +10,13 @@ class UserError(Exception):
         where: The file, and the key or item inside it, for example ``"demo.yaml: data.source"``.
         problem: What is wrong there.
         remedy: What would be right.
+        parts: Every single problem, where this line sums up several.
     """
 
-    def __init__(self, where: object, problem: str, remedy: str) -> None:
+    def __init__(
+        self, where: object, problem: str, remedy: str, parts: tuple[UserError, ...] = ()
+    ) -> None:
+        self.parts = parts
         self.where = str(where)
         self.problem = problem
         self.remedy = remedy

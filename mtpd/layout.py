@@ -8,12 +8,24 @@ Every path is below one results folder. The folders of an experiment::
     pairs/<method>/<name>.json how a teacher teaches the student by a method
     order.json  costs.json     the orders, and the costs that led to them
     tables/  figures/
+
+Beside them ``paper/`` has the tables and figures that experiments make together.
+``zoo/<file>.json`` says where a file of the cache lies, whichever experiment needs it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+PAPER = "paper"
+"""Folder of the papers' tables."""
+
+ZOO = "zoo"
+"""Folder of the notes on fetched files."""
+
+RESERVED = (PAPER, ZOO)
+"""Folders of all experiments together: no experiment may have such a name."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +61,31 @@ class ModelFolder:
         return self.path / "metrics.json"
 
     @property
+    def detections(self) -> Path:
+        """Folder of what was found on each split that was evaluated."""
+        return self.path / "detections"
+
+    def detections_of(self, split: str, kind: str) -> Path:
+        """Detections of a split in COCO's results format.
+
+        Boxes (bbox), masks (segm), or the boxes at hand at each frame's time (streaming).
+        """
+        return self.detections / f"{split}.{kind}.json"
+
+    @property
     def check(self) -> Path:
         """Levels and head of the detector, found when all that its training needs was tried."""
         return self.path / "check.json"
+
+    @property
+    def pretrained(self) -> Path:
+        """Where the files lie in the cache that the detector's parts start from."""
+        return self.path / "pretrained.json"
+
+    @property
+    def start(self) -> Path:
+        """Weights that the training starts from, as far as they fit; there while it runs."""
+        return self.path / "start.pth"
 
     @property
     def features(self) -> Path:
@@ -118,6 +152,10 @@ class Layout:
         """Every run's order of teachers with every cost that led to it."""
         return self.root / "order.json"
 
+    def fetched(self, file: str) -> Path:
+        """Where a file of the cache lies; the same for all experiments."""
+        return self.results / ZOO / f"{file}.json"
+
     def detector(self, name: str) -> ModelFolder:
         """Files of a detector that had no teacher."""
         folder = self.root / "detectors" / name
@@ -143,3 +181,22 @@ class Layout:
     def log(self, step: str) -> Path:
         """Log of a step of the whole experiment."""
         return self.root / "logs" / f"{step}.log"
+
+
+@dataclass(frozen=True)
+class PaperLayout:
+    """Paths of the papers' tables and figures below the ``results`` folder."""
+
+    results: Path
+
+    def table(self, name: str, suffix: str) -> Path:
+        """A table as ``csv``, ``md`` or ``tex``."""
+        return self.results / PAPER / "tables" / f"{name}.{suffix}"
+
+    def figure(self, name: str, suffix: str) -> Path:
+        """A figure as ``png`` or ``pdf``."""
+        return self.results / PAPER / "figures" / f"{name}.{suffix}"
+
+    def log(self, item: str) -> Path:
+        """Log of making ``item``, such as ``tables.mtpd_best``."""
+        return self.results / PAPER / "logs" / f"{item}.log"

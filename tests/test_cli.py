@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from mtpd.data.shapes import generate_shapes
+
 
 def mtpd(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *(["-c", code] if code else ["-m", "mtpd.cli"]), *arguments]
@@ -23,11 +25,11 @@ def mtpd(*arguments: str, code: str | None = None) -> subprocess.CompletedProces
         (("ordering.max_teachers", 9), "ordering.max_teachers"),
     ],
 )
-@pytest.mark.parametrize("command", ["data", "order"])
+@pytest.mark.parametrize("command", [["data", "prepare"], ["order"]], ids=" ".join)
 def test_wrong_experiment(
-    write_experiment: Any, tmp_path: Path, command: str, change: Any, words: str
+    write_experiment: Any, tmp_path: Path, command: list[str], change: Any, words: str
 ) -> None:
-    done = mtpd(command, str(write_experiment(change)), "--results", str(tmp_path / "results"))
+    done = mtpd(*command, str(write_experiment(change)), "--results", str(tmp_path / "results"))
     assert done.returncode == 1
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1
@@ -38,10 +40,26 @@ def test_wrong_experiment(
 
 def test_a_failing_data_step_is_one_line(write_experiment: Any, tmp_path: Path) -> None:
     path = write_experiment(("data", {"source": "voc", "root": str(tmp_path / "nowhere")}))
-    done = mtpd("data", str(path), "--results", str(tmp_path / "results"))
+    done = mtpd("data", "prepare", str(path), "--results", str(tmp_path / "results"))
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "results").exists()
+
+
+def test_the_check_of_data_says_by_its_status_whether_something_is_wrong(
+    write_experiment: Any, tmp_path: Path
+) -> None:
+    generate_shapes(tmp_path / "train", split="train", images=2, size=64, seed=0)
+    split = {"annotations": "train/annotations.json", "images": "train/images"}
+    data = {"source": "coco", "root": str(tmp_path), "train": split, "val": split}
+    path = str(write_experiment(("data", data)))
+    done = mtpd("data", "check", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "nothing is wrong" in done.stdout
+    (tmp_path / "train/images/000001.jpg").unlink()
+    done = mtpd("data", "check", path, "--show", "0", "--report", str(tmp_path / "list.txt"))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert (tmp_path / "list.txt").read_text().count("000001.jpg does not exist") == 2
 
 
 @pytest.mark.parametrize(
@@ -67,7 +85,9 @@ def test_wrong_arguments_are_one_line(
     assert lines[0].startswith("error: ")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["stage", "--help"], ["schema"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["stage", "--help"], ["data", "check", "--help"], ["schema"]]
+)
 def test_help_and_schema_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys; from mtpd.cli import main\n"
@@ -78,3 +98,11 @@ def test_help_and_schema_import_nothing_heavy(arguments: list[str]) -> None:
     )
     done = mtpd(*arguments, code=code)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_check_of_no_data_is_one_line() -> None:
+    done = mtpd("data", "check")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: mtpd data check: names no data set; give experiments, or --coco FOLDER\n"
+    )

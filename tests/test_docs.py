@@ -10,7 +10,7 @@ from micro import PROJECT
 from pydantic import TypeAdapter
 
 from mtpd.experiment.losses import PredictionGuided
-from mtpd.experiment.settings import Method
+from mtpd.experiment.settings import CrowdHumanData, Method
 
 MECHANISMS = (PROJECT / "docs" / "mechanisms.md").read_text(encoding="utf-8")
 SCHEMA = TypeAdapter(Method).json_schema()
@@ -42,6 +42,14 @@ def test_published_values_of_every_head() -> None:
         assert float(cells[0].split()[0]) == values["alpha"]
         assert float(cells[1]) == values["temperature"]
         assert int(cells[2]) == values["positions"]
+
+
+def test_the_example_of_crowdhuman_is_valid_and_has_the_defaults() -> None:
+    page = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
+    block = re.search(r"## CrowdHuman.*?```yaml\n(.*?)```", page, re.DOTALL)
+    assert block is not None
+    data = yaml.safe_load(block[1])["data"]
+    assert CrowdHumanData(**data) == CrowdHumanData(source="crowdhuman", root=data["root"])
 
 
 @pytest.mark.parametrize("page", sorted((PROJECT / "docs").glob("*.md")), ids=lambda p: p.name)

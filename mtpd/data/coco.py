@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from mtpd.data.images import image_problems
 from mtpd.errors import UserError
@@ -16,6 +16,8 @@ from mtpd.files import read_json, sha256_of, whole_file
 
 Item = dict[str, Any]
 Keys = Mapping[str, tuple[type, ...]]
+Report = Callable[[UserError], object]
+"""What becomes of a problem: it is raised, or put on a list and the check goes on."""
 
 IMAGE_KEYS: Keys = {"id": (int,), "file_name": (str,), "width": (int,), "height": (int,)}
 CATEGORY_KEYS: Keys = {"id": (int,), "name": (str,)}
@@ -74,6 +76,7 @@ def check_coco(
     *,
     bad_boxes: Literal["error", "drop"] = "error",
     cleaned: Path | None = None,
+    border: float = BORDER,
 ) -> CocoSummary:
     """Check an instances file and the images that it names.
 
@@ -81,9 +84,11 @@ def check_coco(
         annotations: Instances JSON.
         images: Folder that its file names are relative to.
         bad_boxes: Whether a box that is not four finite numbers, has no area, is less than a
-            pixel wide or high, or leaves its image by more than a pixel is an error or left out.
-            Crowds may have any four numbers.
+            pixel wide or high, leaves its image by more than ``border`` or lies wholly outside it
+            is an error or left out. Crowds may have any four numbers.
         cleaned: Where a copy without the bad boxes is written if there are any; needed to drop.
+        border: Pixels by which a box may leave its image; infinite where boxes are drawn around
+            whole objects, seen or not.
 
     Raises:
         UserError: The file or an image cannot be used as it is.
@@ -91,10 +96,10 @@ def check_coco(
     if bad_boxes == "drop" and cleaned is None:
         raise ValueError("boxes can be dropped only if the cleaned copy has a place")
     coco = read_json(annotations, "give a COCO instances JSON")
-    _check_structure(annotations, coco)
+    sound_parts(annotations, coco, _raise)
     _check_images(annotations, images, coco["images"])
 
-    bad = _bad_boxes(coco)
+    bad = find_bad_boxes(coco, border)
     if bad and bad_boxes == "error":
         _refuse(annotations, coco, bad)
     kept = [item for i, item in enumerate(coco["annotations"]) if i not in bad]
@@ -152,60 +157,83 @@ def write_coco(path: Path, coco: Item) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _check_structure(path: Path, coco: object) -> None:
-    """Keys, types, ids, and what refers to what."""
+def sound_parts(path: Path, coco: object, report: Report) -> Item:
+    """Check keys, types, ids, and what refers to what.
+
+    Args:
+        path: The file, for what is reported.
+        coco: Its content.
+        report: Gets every problem.
+
+    Returns:
+        The images, categories and annotations in which no problem was found, by these keys.
+    """
     if not isinstance(coco, dict):
-        raise UserError(path, "is not a JSON object", "give a COCO instances JSON")
-    image_ids = _check_items(path, coco, "images", IMAGE_KEYS)
-    category_ids = _check_items(path, coco, "categories", CATEGORY_KEYS)
-    _check_items(path, coco, "annotations", ANNOTATION_KEYS)
-    for image in coco["images"]:
+        report(UserError(path, "is not a JSON object", "give a COCO instances JSON"))
+        return {"images": [], "categories": [], "annotations": []}
+    images = _sound_items(path, coco, "images", IMAGE_KEYS, report)
+    categories = _sound_items(path, coco, "categories", CATEGORY_KEYS, report)
+    annotations = _sound_items(path, coco, "annotations", ANNOTATION_KEYS, report)
+    for image in images:
         if image["width"] < 1 or image["height"] < 1:
+            where = f"{path}: image {image['id']}"
             size = f"{image['width']}x{image['height']}"
-            raise UserError(
-                f"{path}: image {image['id']}", f"has the size {size}", "give its size in pixels"
-            )
-    repeated = _first_repeated(category["name"] for category in coco["categories"])
-    if repeated is not None:
-        raise UserError(
-            f"{path}: categories", f"two have the name '{repeated}'", "give every class its own"
-        )
-    for item in coco["annotations"]:
+            report(UserError(where, f"has the size {size}", "give its size in pixels"))
+    for name in _repeated(category["name"] for category in categories):
+        where = f"{path}: categories"
+        report(UserError(where, f"two have the name '{name}'", "give every class its own"))
+    image_ids = {image["id"] for image in images}
+    category_ids = {category["id"] for category in categories}
+    linked = []
+    for item in annotations:
         where = f"{path}: annotation {item['id']}"
         if item["image_id"] not in image_ids:
             problem = f"belongs to image {item['image_id']}, which is not in 'images'"
-            raise UserError(where, problem, "remove it or add its image")
-        if item["category_id"] not in category_ids:
+            report(UserError(where, problem, "remove it or add its image"))
+        elif item["category_id"] not in category_ids:
             problem = f"has category_id {item['category_id']}, which is not in 'categories'"
-            raise UserError(where, problem, "correct it or add the category")
+            report(UserError(where, problem, "correct it or add the category"))
+        else:
+            linked.append(item)
+    return {"images": images, "categories": categories, "annotations": linked}
 
 
-def _check_items(path: Path, coco: Item, key: str, keys: Keys) -> set[int]:
-    """Check the list under ``key``, whose items need ``keys`` of these types; return their ids."""
+def _raise(error: UserError) -> NoReturn:
+    raise error
+
+
+def _sound_items(path: Path, coco: Item, key: str, keys: Keys, report: Report) -> list[Item]:
+    """Items of the list under ``key`` that have ``keys`` of these types, each id once."""
     items = coco.get(key)
     if not isinstance(items, list):
         problem = "is missing" if items is None else "is not a list"
-        raise UserError(f"{path}: {key}", problem, "give a COCO instances JSON")
+        report(UserError(f"{path}: {key}", problem, "give a COCO instances JSON"))
+        return []
     if not items:
-        raise UserError(f"{path}: {key}", "is empty", f"give at least one item in '{key}'")
+        report(UserError(f"{path}: {key}", "is empty", f"give at least one item in '{key}'"))
+    sound = []
     for i, item in enumerate(items):
-        _check_item(f"{path}: {key}[{i}]", item, keys)
-    repeated = _first_repeated(item["id"] for item in items)
-    if repeated is not None:
-        raise UserError(f"{path}: {key}", f"two have the id {repeated}", "make ids unique")
-    return {item["id"] for item in items}
+        error = _item_error(f"{path}: {key}[{i}]", item, keys)
+        if error is None:
+            sound.append(item)
+        else:
+            report(error)
+    for number in _repeated(item["id"] for item in sound):
+        report(UserError(f"{path}: {key}", f"two have the id {number}", "make ids unique"))
+    return sound
 
 
-def _check_item(where: str, item: object, keys: Keys) -> None:
+def _item_error(where: str, item: object, keys: Keys) -> UserError | None:
     if not isinstance(item, dict):
-        raise UserError(where, "is not an object", f"give an object with {', '.join(keys)}")
+        return UserError(where, "is not an object", f"give an object with {', '.join(keys)}")
     for key, types in keys.items():
         # The exact type, as JSON's true would pass for the integer 1.
         if type(item.get(key)) not in types:
             known = f" (id {item['id']})" if type(item.get("id")) is int else ""
             kind = " or ".join(JSON_NAMES[t] for t in types)
             problem = f"'{key}' is {item[key]!r:.40}" if key in item else f"'{key}' is missing"
-            raise UserError(f"{where}{known}", problem, f"give '{key}' as {kind}")
+            return UserError(f"{where}{known}", problem, f"give '{key}' as {kind}")
+    return None
 
 
 def _check_images(path: Path, folder: Path, images: list[Item]) -> None:
@@ -219,17 +247,17 @@ def _check_images(path: Path, folder: Path, images: list[Item]) -> None:
         raise UserError(f"{path}: image {images[first]['id']}", problem + others, remedy)
 
 
-def _bad_boxes(coco: Item) -> dict[int, str]:
+def find_bad_boxes(coco: Item, border: float) -> dict[int, str]:
     """Reason by position in ``annotations`` of every box that cannot be used."""
     sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
     reasons = (
-        (i, _box_problem(item, *sizes[item["image_id"]]))
+        (i, _box_problem(item, *sizes[item["image_id"]], border))
         for i, item in enumerate(coco["annotations"])
     )
     return {i: reason for i, reason in reasons if reason is not None}
 
 
-def _box_problem(item: Item, width: int, height: int) -> str | None:
+def _box_problem(item: Item, width: int, height: int, border: float) -> str | None:
     box = item["bbox"]
     if len(box) != 4 or not all(type(v) in (int, float) and math.isfinite(v) for v in box):
         return NOT_NUMBERS
@@ -238,8 +266,10 @@ def _box_problem(item: Item, width: int, height: int) -> str | None:
     x, y, w, h = box
     if not (w >= SMALLEST_SIDE and h >= SMALLEST_SIDE and item["area"] > 0):
         return TOO_SMALL
-    inside = x >= -BORDER and y >= -BORDER and x + w <= width + BORDER and y + h <= height + BORDER
-    return None if inside else OUTSIDE
+    inside = x >= -border and y >= -border and x + w <= width + border and y + h <= height + border
+    # MMDetection leaves a box that shares no pixel with its image out without a word.
+    touches = x < width and y < height and x + w > 0 and y + h > 0
+    return None if inside and touches else OUTSIDE
 
 
 def _refuse(path: Path, coco: Item, bad: dict[int, str]) -> None:
@@ -266,10 +296,6 @@ def _has_mask(item: Item) -> bool:
     )
 
 
-def _first_repeated(values: Iterable[Any]) -> Any | None:
-    seen: set[Any] = set()
-    for value in values:
-        if value in seen:
-            return value
-        seen.add(value)
-    return None
+def _repeated(values: Iterable[Any]) -> list[Any]:
+    """Values that are there more than once."""
+    return [value for value, count in Counter(values).items() if count > 1]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from mtpd.files import read_json, write_json
+
+Protocol = Literal["coco", "crowdhuman", "streaming"]
+"""Which figures beside COCO's a data set is judged by."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Dataset:
     classes: tuple[str, ...]
     has_masks: bool
     splits: dict[str, Split]
+    protocol: Protocol = "coco"
 
     @property
     def reported(self) -> str:
@@ -55,7 +60,7 @@ class Dataset:
             name: Split(Path(split.pop("annotations")), Path(split.pop("images")), **split)
             for name, split in raw["splits"].items()
         }
-        return cls(tuple(raw["classes"]), raw["has_masks"], splits)
+        return cls(tuple(raw["classes"]), raw["has_masks"], splits, raw.get("protocol", "coco"))
 
     def save(self, path: Path) -> None:
         """Write as JSON."""

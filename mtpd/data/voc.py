@@ -191,5 +191,7 @@ def _check_images(folder: Path, files: list[Path], images: list[dict[str, Any]])
     problems = image_problems(
         [(folder / image["file_name"], image["width"], image["height"]) for image in images]
     )
-    for i, (problem, remedy) in problems.items():
-        raise UserError(files[i], problem, remedy)
+    errors = tuple(UserError(files[i], *problem) for i, problem in problems.items())
+    if errors:
+        first = errors[0]
+        raise UserError(first.where, first.problem, first.remedy, errors)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Literal
 
 from mmengine.config import Config, ConfigDict
 
 from mtpd.data.dataset import Dataset
-from mtpd.detectors.sources import config_file
+from mtpd.detectors.reading import read_config
 from mtpd.errors import UserError
 from mtpd.experiment.settings import Detector, ImagePipeline, Training
 from mtpd.layout import ModelFolder
@@ -23,9 +24,23 @@ def base_config(name: str, detector: Detector, dataset: Dataset) -> Config:
     Raises:
         UserError: The config cannot be read or holds no model.
     """
+    config = own_config(name, detector)
+    with _fitting(name, detector):
+        for head in _heads(config.model):
+            if "num_classes" in head:
+                head.num_classes = len(dataset.classes)
+    return config
+
+
+def own_config(name: str, detector: Detector) -> Config:
+    """The detector's own config with the experiment's ``options``.
+
+    Raises:
+        UserError: The config cannot be read or holds no model.
+    """
     where = f"{name}: {detector.config}"
     try:
-        config = Config.fromfile(config_file(detector.config))
+        config = read_config(detector.config)
     except Exception as error:  # a config is Python: anything can go wrong in it
         raise UserError(where, f"cannot be read ({error})", "mend the config") from error
     if "model" not in config:
@@ -37,16 +52,20 @@ def base_config(name: str, detector: Detector, dataset: Dataset) -> Config:
             raise UserError(
                 f"{name}: options.{option}", f"the config has no '{first}'", f"it has: {known}"
             )
-    try:
+    with _fitting(name, detector):
         config.merge_from_dict(dict(detector.options))
-        for head in _heads(config.model):
-            if "num_classes" in head:
-                head.num_classes = len(dataset.classes)
+    return config
+
+
+@contextmanager
+def _fitting(name: str, detector: Detector) -> Iterator[None]:
+    """Say in one line that the options make no config of a detector."""
+    try:
+        yield
     except (TypeError, KeyError, AttributeError, IndexError) as error:
         raise UserError(
             f"{name}: options", f"do not fit {detector.config} ({error})", "mend the options"
         ) from error
-    return config
 
 
 def has_masks(model: ConfigDict) -> bool:
@@ -54,9 +73,18 @@ def has_masks(model: ConfigDict) -> bool:
     return any("mask_head" in part for part in (model, *_heads(model)))
 
 
+SIZES = ("scale", "scales", "crop_size")
+"""Arguments of a pipeline's transforms that are image sizes in pixels."""
+
+
 def set_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
-    """Put the experiment's image pipeline in place of the config's own, if it gives a size."""
+    """Put the experiment's image pipeline in place of the config's own, if it gives a size.
+
+    Otherwise the sizes of the config's own are scaled.
+    """
     if pipeline.size is None:
+        config.train_pipeline = _scaled(config.train_pipeline, pipeline.scale)
+        config.test_pipeline = _scaled(config.test_pipeline, pipeline.scale)
         return
     load = {"type": "LoadImageFromFile"}
     annotations = {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks}
@@ -65,6 +93,25 @@ def set_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
     keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
     config.train_pipeline = [load, annotations, resize, flip, {"type": "PackDetInputs"}]
     config.test_pipeline = [load, resize, {"type": "PackDetInputs", "meta_keys": keys}]
+
+
+def _scaled(transforms: Any, factor: float) -> Any:
+    """A pipeline, or a part of one, with all image sizes times ``factor``."""
+    if isinstance(transforms, dict):
+        return {
+            key: _scaled_size(value, factor) if key in SIZES else _scaled(value, factor)
+            for key, value in transforms.items()
+        }
+    if isinstance(transforms, list | tuple):
+        return type(transforms)(_scaled(item, factor) for item in transforms)
+    return transforms
+
+
+def _scaled_size(size: Any, factor: float) -> Any:
+    """A size in pixels, or several; what is no whole number is relative and stays."""
+    if isinstance(size, list | tuple):
+        return type(size)(_scaled_size(item, factor) for item in size)
+    return max(1, round(size * factor)) if isinstance(size, int) else size
 
 
 def data_config(
@@ -115,12 +162,24 @@ def test_loader(
 
 def evaluator(config: Config, dataset: Dataset, split: str) -> dict[str, Any]:
     """COCO box AP, and mask AP for a detector with masks on data with masks."""
-    metrics = ["bbox", "segm"] if has_masks(config.model) and dataset.has_masks else ["bbox"]
     return {
         "type": "CocoMetric",
         "ann_file": str(dataset.splits[split].annotations),
-        "metric": metrics,
+        "metric": metrics_of(config, dataset),
     }
+
+
+def metrics_of(config: Config, dataset: Dataset) -> list[Literal["bbox", "segm"]]:
+    """What a detector is evaluated by: boxes, and masks if it predicts them and the data has."""
+    return ["bbox", "segm"] if has_masks(config.model) and dataset.has_masks else ["bbox"]
+
+
+def test_image_size(config: Config) -> tuple[int, int] | None:
+    """Width and height that the test pipeline fits a wide image into; None if it does not say."""
+    scales = [step.get("scale") for step in config.test_pipeline if "Resize" in str(step["type"])]
+    if len(scales) != 1 or not isinstance(scales[0], (tuple, list)) or len(scales[0]) != 2:
+        return None
+    return max(scales[0]), min(scales[0])
 
 
 def coco_dataset(dataset: Dataset, split: str, pipeline: list[Any]) -> dict[str, Any]:

@@ -6,14 +6,15 @@ function of the settings alone; orders that only the data can decide are passed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtpd.detectors.sources import own_config_files
+from mtpd.detectors.sources import is_remote, may_be_pretrained, own_config_files
 from mtpd.experiment.settings import CocoSplit, Experiment, Run, ShapesData, Training
 from mtpd.selection.chains import Chain, Stage
-from mtpd.selection.orders import needs_costs, needs_scores
+from mtpd.selection.orders import Costs, Order, needs_costs, shuffled
+from mtpd.zoo.sources import Remote, remote_weights
 
 
 def strategy_of(run: Run) -> str | tuple[str, ...]:
@@ -21,38 +22,96 @@ def strategy_of(run: Run) -> str | tuple[str, ...]:
     return () if run.order == "none" else run.order
 
 
-def is_decided(run: Run) -> bool:
-    """Whether the settings alone say what the run's teachers are."""
-    strategy = strategy_of(run)
-    return not (needs_costs(strategy) or needs_scores(strategy))
+def members(experiment: Experiment, name: str) -> tuple[str, ...]:
+    """Names of the chains of the run ``name``: the run's own, or one for each of its seeds."""
+    seeds = experiment.runs[name].seeds
+    return (name,) if seeds is None else tuple(f"{name}~{seed}" for seed in seeds)
+
+
+def all_members(experiment: Experiment) -> list[str]:
+    """Members of all runs."""
+    return [member for name in experiment.runs for member in members(experiment, name)]
+
+
+def run_of(experiment: Experiment, member: str) -> Run:
+    """The run that ``member`` belongs to."""
+    return experiment.runs[member.partition("~")[0]]
+
+
+def seed_of(experiment: Experiment, member: str) -> int:
+    """The random seed that the stages of ``member`` are trained from."""
+    seed = member.partition("~")[2]
+    return int(seed) if seed else experiment.seed
+
+
+def teachers_at_most(experiment: Experiment, run: Run) -> int:
+    """K of ``run``."""
+    return run.max_teachers or experiment.ordering.max_teachers or len(experiment.teachers)
+
+
+def random_order(experiment: Experiment, member: str, costs: Costs) -> Order:
+    """Order of a ``member`` whose run is ordered at random; ``costs`` as for a strategy."""
+    limit = teachers_at_most(experiment, run_of(experiment, member))
+    seed = seed_of(experiment, member)
+    return shuffled(experiment.student.name, experiment.teachers, costs, limit, seed)
+
+
+def runs_by_costs(experiment: Experiment) -> list[str]:
+    """Runs whose order depends on adaptation costs."""
+    return [
+        name
+        for name, run in experiment.runs.items()
+        if run.order != "random" and needs_costs(strategy_of(run))
+    ]
 
 
 def order_needs_costs(experiment: Experiment) -> bool:
     """Whether any run's order depends on adaptation costs."""
-    return any(needs_costs(strategy_of(run)) for run in experiment.runs.values())
+    return bool(runs_by_costs(experiment))
 
 
 def chains_of_runs(experiment: Experiment, orders: Mapping[str, Sequence[str]]) -> dict[str, Chain]:
-    """Chain of every run whose teachers are known.
+    """Chain of every member of every run, as far as its teachers are known.
 
     Args:
         experiment: The experiment.
-        orders: Teachers of runs by name, for those that :func:`is_decided` denies. Runs that
-            are missing there, and runs that take their budget from these, are left out.
+        orders: Teachers by member, for those that the settings do not decide. Members that are
+            missing there, and runs that take their budget from these, are left out.
     """
+    teachers = {
+        member: decided if decided is not None else orders.get(member)
+        for member in all_members(experiment)
+        for decided in [_decided_teachers(experiment, member)]
+    }
     chains: dict[str, Chain] = {}
-    for name, run in sorted(experiment.runs.items(), key=lambda item: item[1].budget is not None):
-        teachers = strategy_of(run) if is_decided(run) else orders.get(name)
-        if teachers is None or (run.budget is not None and run.budget not in chains):
-            continue
+    for member, names in teachers.items():
+        run = run_of(experiment, member)
         epochs = None
         if run.budget is not None:
-            epochs = _epochs_of(experiment, experiment.runs[run.budget].method, chains[run.budget])
+            counted = teachers[members(experiment, run.budget)[0]]
+            if counted is None:
+                continue
+            method = experiment.runs[run.budget].method
+            each = experiment.stage_training(method, None).epochs
+            assert each is not None
+            epochs = each * max(1, len(counted))
             if epochs == experiment.stage_training(run.method, None).epochs:
                 epochs = None
-        stages = [Stage(teacher, epochs) for teacher in teachers] or [Stage(None, epochs)]
-        chains[name] = Chain(tuple(stages))
-    return {name: chains[name] for name in experiment.runs if name in chains}
+        if names is not None:
+            stages = [Stage(teacher, epochs) for teacher in names] or [Stage(None, epochs)]
+            seed = seed_of(experiment, member)
+            # By the experiment's own seed it is the chain that other runs have.
+            chains[member] = Chain(tuple(stages), None if seed == experiment.seed else seed)
+    return chains
+
+
+def _decided_teachers(experiment: Experiment, member: str) -> Sequence[str] | None:
+    """Teachers of ``member`` where the settings alone say them; empty: it has none."""
+    run = run_of(experiment, member)
+    if run.order == "random":
+        return random_order(experiment, member, {}).teachers
+    strategy = strategy_of(run)
+    return None if isinstance(strategy, str) else strategy
 
 
 def starts_afresh(experiment: Experiment, method: str, chain: Chain) -> bool:
@@ -81,16 +140,15 @@ def existing_data_files(experiment: Experiment) -> list[Path]:
     if isinstance(data, ShapesData):
         return []
     splits = [split for split in (data.train, data.val, data.test) if split is not None]
-    files = [
-        data.root
-        / (
-            split.annotations
-            if isinstance(split, CocoSplit)
-            else Path("ImageSets", "Main", f"{split}.txt")
-        )
-        for split in splits
-    ]
+    files = [data.root / annotations_of(split) for split in splits]
     return [file for file in files if file.is_file()]
+
+
+def annotations_of(split: CocoSplit | Path | str) -> Path:
+    """What lists a split, relative to the data's root; a string names a list of Pascal VOC."""
+    if isinstance(split, CocoSplit):
+        return split.annotations
+    return split if isinstance(split, Path) else Path("ImageSets", "Main", f"{split}.txt")
 
 
 def own_configs(experiment: Experiment, *names: str | None) -> list[Path]:
@@ -104,6 +162,37 @@ def own_configs(experiment: Experiment, *names: str | None) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
+def remote_files(experiment: Experiment) -> dict[str, Remote]:
+    """Weights of the experiment's detectors that have to be fetched, by name in the cache."""
+    found = (remote_weights(experiment.detector(name)) for name in experiment.detectors)
+    return {remote.file: remote for remote in found if remote is not None}
+
+
+def starts_pretrained(experiment: Experiment, name: str) -> bool:
+    """Whether parts of the detector may start from published weights when it is trained.
+
+    A detector whose weights are given is not trained, unless it is the student of a method that
+    starts afresh.
+    """
+    detector = experiment.detector(name)
+    if detector.weights is not None or detector.start_from is not None:
+        chosen = [experiment.methods[run.method].start for run in experiment.runs.values()]
+        if name != experiment.student.name or set(chosen) <= {"baseline"}:
+            return False
+    return may_be_pretrained(detector.config) or any(
+        is_remote(value) for value in _strings(detector.options)
+    )
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in nested dictionaries and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(part)
+
+
 def data_settings(experiment: Experiment) -> dict[str, Any]:
     """Settings that the prepared data depends on."""
     return experiment.data.model_dump(mode="json")
@@ -113,8 +202,15 @@ def detector_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """Settings that a detector trained without teacher depends on."""
     return {
         "detector": _identity(experiment, name),
+        "start_from": experiment.detector(name).start_from,
         **_training(experiment, experiment.detector_training(name)),
     }
+
+
+def pretrained_settings(experiment: Experiment, name: str) -> dict[str, Any]:
+    """Settings that the published weights of a detector's parts depend on."""
+    detector = experiment.detector(name)
+    return {"config": detector.config, "options": detector.options}
 
 
 def stage_settings(experiment: Experiment, method: str, chain: Chain) -> dict[str, Any]:
@@ -124,6 +220,8 @@ def stage_settings(experiment: Experiment, method: str, chain: Chain) -> dict[st
         "student": _identity(experiment, experiment.student.name),
         **_training(experiment, experiment.stage_training(method, chain.last.epochs)),
     }
+    if chain.seed is not None:
+        settings["seed"] = chain.seed
     if teacher is not None:
         chosen = experiment.methods[method]
         settings["teacher"] = _identity(experiment, teacher)
@@ -142,14 +240,17 @@ def pair_settings(experiment: Experiment, method: str) -> dict[str, Any]:
 
 def evaluation_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """Settings that the evaluation of a detector with the config of ``name`` depends on."""
-    return {"detector": _identity(experiment, name), "size": experiment.pipeline.size}
+    return {
+        **_inference(experiment, name),
+        "latency_ms": experiment.detector(name).latency_ms,
+    }
 
 
 def feature_settings(experiment: Experiment, name: str) -> dict[str, Any]:
     """Settings that a feature cache depends on."""
     ordering = experiment.ordering
     return {
-        **evaluation_settings(experiment, name),
+        **_inference(experiment, name),
         "images": ordering.images,
         "points": ordering.points,
         "seed": experiment.seed,
@@ -163,6 +264,7 @@ def order_settings(experiment: Experiment) -> dict[str, Any]:
     return {
         "max_teachers": experiment.ordering.max_teachers,
         "score": experiment.ordering.score,
+        "seed": experiment.seed,
         "runs": {
             name: run.model_dump(mode="json", exclude={"method"}) for name, run in runs.items()
         },
@@ -176,7 +278,18 @@ def order_settings(experiment: Experiment) -> dict[str, Any]:
 
 def _identity(experiment: Experiment, name: str) -> dict[str, Any]:
     """What a detector is, whatever it was trained by."""
-    return experiment.detector(name).model_dump(mode="json", exclude={"training", "name"})
+    exclude = {"training", "name", "latency_ms", "start_from"}
+    return experiment.detector(name).model_dump(mode="json", exclude=exclude)
+
+
+def _inference(experiment: Experiment, name: str) -> dict[str, Any]:
+    """What a trained detector's outputs depend on."""
+    pipeline = experiment.pipeline
+    return {
+        "detector": _identity(experiment, name),
+        "size": pipeline.size,
+        "scale": pipeline.scale,
+    }
 
 
 def _training(experiment: Experiment, training: Training) -> dict[str, Any]:
@@ -189,10 +302,3 @@ def _training(experiment: Experiment, training: Training) -> dict[str, Any]:
 
 def _losses(experiment: Experiment, method: str) -> list[dict[str, Any]]:
     return [loss.model_dump(mode="json") for loss in experiment.method(method).losses]
-
-
-def _epochs_of(experiment: Experiment, method: str, chain: Chain) -> int:
-    """Epochs of all stages of ``chain``."""
-    own = experiment.stage_training(method, None).epochs
-    epochs = [stage.epochs or own for stage in chain.stages]
-    return sum(count for count in epochs if count is not None)

@@ -12,8 +12,10 @@ from pydantic_core import ErrorDetails
 
 from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
-from mtpd.experiment.settings import Experiment
+from mtpd.experiment.settings import Detector, Experiment
+from mtpd.layout import RESERVED
 from mtpd.selection.chains import check_name
+from mtpd.zoo.sources import remote_weights
 
 EXPERIMENTS = Path("config/experiments")
 
@@ -54,15 +56,15 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
         UserError: The file or one of its keys is wrong.
     """
     check_name(path, path.stem)
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        remedy = f"put an experiment there; those that exist: {_existing(path.parent)}"
-        raise UserError(path, f"cannot be read ({error.strerror})", remedy) from error
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise UserError(path, f"is not YAML ({error})", "mend the file") from error
-    if not isinstance(raw, dict):
-        raise UserError(path, "holds no mapping", "write an experiment with keys such as data")
+    if path.stem in RESERVED:
+        raise UserError(
+            path, "has the name of a folder that all experiments share", "choose another"
+        )
+    raw = read_mapping(
+        path,
+        "write an experiment with keys such as data",
+        f"put an experiment there; those that exist: {_existing(path.parent)}",
+    )
     if data_root is not None:
         if not isinstance(raw.get("data"), dict) or raw["data"].get("source") == "shapes":
             raise UserError(path, "its data has no root", "leave the data root away")
@@ -72,9 +74,7 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
-        # A misspelt key is also a missing one: what stands in the file is named first.
-        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-        raise UserError(*_explain(path, first)) from error
+        raise UserError(*explain(path, error)) from error
     check_local_files(path, experiment)
     return experiment
 
@@ -90,16 +90,62 @@ def check_local_files(path: Path, experiment: Experiment) -> None:
                 f"there is no config '{detector.config}'",
                 "give a config file, or 'mmdet::folder/name.py' for one that MMDetection ships",
             )
-        if detector.weights is not None and not detector.weights.is_file():
+        _check_weights(f"{path}: {key}", detector)
+
+
+def _check_weights(where: str, detector: Detector) -> None:
+    """Weights that the experiment names must be a file, an address, or listed by the zoo."""
+    if detector.weights is not None and detector.start_from is not None:
+        problem = "stands beside weights, with which nothing is trained"
+        raise UserError(f"{where}.start_from", problem, "leave one of them out")
+    for key in ("weights", "start_from"):
+        given = getattr(detector, key)
+        if given is None:
+            continue
+        try:
+            is_remote = remote_weights(detector) is not None
+        except UserError as error:
+            problem = f"'{error.where}' {error.problem}"
+            raise UserError(f"{where}.{key}", problem, error.remedy) from error
+        if not is_remote and not Path(given).is_file():
             raise UserError(
-                f"{path}: {key}.weights",
-                f"there is no file '{detector.weights}'",
-                "give the weights' file, or leave the key out to train the detector here",
+                f"{where}.{key}",
+                f"there is no file '{given}'",
+                "give a file, an http(s) address or 'zoo', or leave the key out to train the "
+                "detector here",
             )
 
 
+def read_mapping(path: Path, content: str, absent: str = "put one there") -> dict[str, Any]:
+    """Parse the YAML file ``path``, a mapping.
+
+    Args:
+        path: Of the file.
+        content: The remedy where it holds something else.
+        absent: The remedy where it cannot be read.
+
+    Raises:
+        UserError: It cannot be read, is not YAML, or holds no mapping.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise UserError(path, f"cannot be read ({error.strerror})", absent) from error
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        raise UserError(path, f"is not YAML ({error})", "mend the file") from error
+    if not isinstance(raw, dict):
+        raise UserError(path, "holds no mapping", content)
+    return raw
+
+
+def explain(path: Path, errors: ValidationError) -> tuple[str, str, str]:
+    """Where, problem and remedy of the error to name first."""
+    # A misspelt key is also a missing one: what stands in the file is named first.
+    return _explain(path, min(errors.errors(), key=lambda item: item["type"] != "extra_forbidden"))
+
+
 def _explain(path: Path, error: ErrorDetails) -> tuple[str, str, str]:
-    """Where, problem and remedy of pydantic's first error."""
+    """Where, problem and remedy of one of pydantic's errors."""
     message = error["msg"].removeprefix("Value error, ")
     if message.count("|") == 2:
         where, problem, remedy = message.split("|")
@@ -121,8 +167,11 @@ def _explain(path: Path, error: ErrorDetails) -> tuple[str, str, str]:
 def _keys(location: tuple[int | str, ...]) -> list[str]:
     """The keys of the file in pydantic's location, which names kinds of data and loss as well."""
     keys = [str(part) for part in location if part != "[key]"]
-    if keys[0] == "data" and len(keys) > 1 and keys[1] in ("shapes", "coco", "voc"):
+    sources = ("shapes", "coco", "voc", "argoverse_hd", "crowdhuman")
+    if keys[0] == "data" and len(keys) > 1 and keys[1] in sources:
         del keys[1]
+    if keys[0] == "figures" and len(keys) > 3:
+        del keys[2]  # figures.<name>.<kind>.<key>
     if "losses" in keys and len(keys) > keys.index("losses") + 2:
         del keys[keys.index("losses") + 2]  # methods.<name>.losses.<number>.<type>.<key>
     return keys

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    field_validator,
+    model_validator,
+)
 
 from mtpd.errors import UserError
 from mtpd.experiment.losses import Loss
@@ -75,7 +83,45 @@ class VocData(Settings):
     bad_boxes: Literal["error", "drop"] = "error"
 
 
-Data = Annotated[ShapesData | CocoData | VocData, Field(discriminator="source")]
+class ArgoverseHdData(Settings):
+    """Argoverse-HD, as published: 30 frames a second, evaluated with streaming accuracy too."""
+
+    source: Literal["argoverse_hd"]
+    root: Path = Field(description="Folder of Argoverse-HD and Argoverse-1.1")
+    train: Path = Path("Argoverse-HD/annotations/train.json")
+    val: Path = Path("Argoverse-HD/annotations/val.json")
+    test: Path | None = Field(default=None, description="None: val is reported")
+    images: Path = Field(
+        default=Path("Argoverse-1.1/tracking"), description="Folder of the sequences' folders"
+    )
+    bad_boxes: Literal["error", "drop"] = "error"
+
+
+class CrowdHumanData(Settings):
+    """CrowdHuman as it is published; persons' full boxes are what is detected."""
+
+    source: Literal["crowdhuman"]
+    root: Path = Field(description="Folder of the data set")
+    train: Path = Field(default=Path("annotation_train.odgt"), description="Relative to data.root")
+    val: Path = Path("annotation_val.odgt")
+    test: Path | None = Field(
+        default=None, description="None: val is reported, as annotations of test are not public"
+    )
+    images: tuple[Path, ...] = Field(
+        default=(Path("Images"),),
+        min_length=1,
+        description="Folders that together hold the images of all splits, relative to data.root",
+    )
+    bad_boxes: Literal["error", "drop"] = Field(
+        default="drop",
+        description="Boxes of no area or wholly outside their image: stop, or leave out",
+    )
+
+
+Data = Annotated[
+    ShapesData | CocoData | VocData | ArgoverseHdData | CrowdHumanData,
+    Field(discriminator="source"),
+]
 
 
 class ImagePipeline(Settings):
@@ -85,8 +131,21 @@ class ImagePipeline(Settings):
         default=None,
         description="Longest and shortest side that images are fitted into, ratio kept",
     )
+    scale: float = Field(
+        default=1,
+        gt=0,
+        description="Factor on all image sizes of the detectors' own pipelines, for a trial",
+    )
     flip: float = Field(default=0.5, ge=0, le=1, description="Probability of a horizontal flip")
     workers: int = Field(default=0, ge=0, description="Data-loading processes of a training job")
+
+    @model_validator(mode="after")
+    def _one_size(self) -> ImagePipeline:
+        if self.size is not None and self.scale != 1:
+            raise ValueError(
+                "pipeline.scale|changes the detectors' sizes|give it or size, not both"
+            )
+        return self
 
 
 class Training(Settings):
@@ -122,13 +181,26 @@ class Detector(Settings):
     options: dict[str, Any] = Field(
         default_factory=dict, description="Changes of the config, by dotted key"
     )
-    weights: Path | None = Field(
-        default=None, description="Trained weights; none: the workflow trains the detector"
+    weights: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="Trained weights: a file, an http(s) address, or 'zoo', what MMDetection "
+        "publishes for the config; none: the workflow trains the detector",
+    )
+    start_from: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="As weights, but a training here starts from them; tensors that predict "
+        "other classes are left out",
     )
     sha256: str | None = Field(
         default=None, pattern="^[0-9a-f]{8,64}$", description="Start of the weights' SHA-256"
     )
     trusted: bool = Field(default=False, description="Load weights that are a full pickle")
+    latency_ms: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Milliseconds for an image, for streaming accuracy; none: as measured here",
+    )
     training: Training = Training()
 
 
@@ -180,7 +252,9 @@ class Ordering(Settings):
     )
 
 
-Strategy = Literal["bgs", "direct", "ascending", "minimax", "exhaustive", "none"]
+Strategy = Literal[
+    "bgs", "direct", "ascending", "minimax", "exhaustive", "reversed", "random", "none"
+]
 
 
 class Run(Settings):
@@ -194,6 +268,18 @@ class Run(Settings):
         default=None, description="A run whose epochs, all stages together, this one's stage gets"
     )
     max_teachers: int | None = Field(default=None, gt=0, description="K of this run alone")
+    seeds: tuple[NonNegativeInt, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="The stages are trained once from each; none: once, from the experiment's seed",
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def _no_seed_twice(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if seeds is not None and len(set(seeds)) < len(seeds):
+            raise ValueError("names a seed twice")
+        return seeds
 
 
 class Resources(Settings):

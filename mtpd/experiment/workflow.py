@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 from mtpd.errors import UserError
 from mtpd.experiment.load import EXPERIMENTS
 from mtpd.experiment.settings import Settings
+from mtpd.zoo.settings import Zoo
 
 
 class Workflow(Settings):
@@ -22,6 +23,8 @@ class Workflow(Settings):
     folder: Path = EXPERIMENTS
     results: Path = Path("results")
     data_roots: dict[str, Path] = Field(default_factory=dict)
+    zoo: Zoo = Zoo()
+    paper_tables: Path = Path("config/paper_tables.yaml")
 
     @field_validator("experiments", mode="before")
     @classmethod

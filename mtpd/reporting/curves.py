@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtpd.files import whole_file
+from mtpd.reporting.figures import PALETTE, save, style
 
 
 @dataclass(frozen=True)
@@ -42,17 +41,13 @@ def draw_chains(
     """
     chains = [run for run in runs if len(run.stages) > 1] or list(runs[:1])
     others = [run for run in runs if run not in chains]
-    with mpl.rc_context({"svg.hashsalt": "mtpd", "font.size": 9, "axes.grid": True}):
+    with style():
         figure = Figure(figsize=(6.4, 3.8 * max(1, len(chains))), layout="constrained")
         panels = figure.subplots(max(1, len(chains)), 1, squeeze=False)[:, 0]
         for panel, chain in zip(panels, chains, strict=False):
             _draw(panel, chain, others, references)
         figure.suptitle(title)
-        for path in paths:
-            with whole_file(path) as temporary:
-                # Without dates the same numbers give the same bytes.
-                metadata = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-                figure.savefig(temporary, dpi=160, metadata=metadata.get(path.suffix))
+        save(figure, paths)
 
 
 def _draw(
@@ -68,10 +63,17 @@ def _draw(
     for index, stage in enumerate(chain.stages):
         epochs = range(begin + 1, begin + len(stage.ap) + 1)
         label = f"{chain.name}, stage {index + 1}: {stage.label}"
-        panel.plot(epochs, _percent(stage.ap), "o-", color=f"C{index}", markersize=3, label=label)
+        panel.plot(
+            epochs,
+            _percent(stage.ap),
+            "o-",
+            color=PALETTE[index % len(PALETTE)],
+            markersize=3,
+            label=label,
+        )
         begin += len(stage.ap)
-    for index, (name, level) in enumerate(references.items()):
-        panel.axhline(100 * level, color=f"C{7 - index % 3}", linestyle=(0, (1, 3)), linewidth=1)
+    for name, level in references.items():
+        panel.axhline(100 * level, color="0.3", linestyle=(0, (1, 3)), linewidth=1)
         panel.annotate(
             f"{name} {100 * level:.1f}",
             (0.01, 100 * level),

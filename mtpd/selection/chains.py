@@ -3,7 +3,8 @@
 A chain is written as its stages with ``+`` between them. A stage is the name of its teacher, or
 ``none`` where the student trains on alone; ``@16`` behind it says that it runs 16 epochs instead
 of its method's own number. ``t1+t2@16`` is two stages. A stage is named by the chain that it
-ends, so chains that begin alike have their first stages in common.
+ends, so chains that begin alike have their first stages in common. ``~1`` at the end says that
+all stages were trained from the random seed 1 instead of the experiment's own.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 _STAGE_PATTERN = rf"{NAME_PATTERN}(?:@[1-9][0-9]*)?"
 
-CHAIN_PATTERN = rf"{_STAGE_PATTERN}(?:\+{_STAGE_PATTERN})*"
+CHAIN_PATTERN = rf"{_STAGE_PATTERN}(?:\+{_STAGE_PATTERN})*(?:~(?:0|[1-9][0-9]*))?"
 """Regular expression of a chain's text, without anchors or named groups."""
 
 MAX_LENGTH = 240
@@ -86,11 +87,16 @@ class Stage:
 class Chain:
     """The stages of one student in order; ``str(chain)`` is the text that names its last stage.
 
+    Attributes:
+        stages: First to last.
+        seed: Random seed of every stage, or None for the experiment's own.
+
     Raises:
         UserError: There is no stage, or the text would be longer than ``MAX_LENGTH``.
     """
 
     stages: tuple[Stage, ...]
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -113,12 +119,17 @@ class Chain:
             raise UserError(
                 f"chain: {text!r}",
                 "is no chain",
-                "join teachers by '+' and give epochs behind '@', such as t1+t2@16",
+                "join teachers by '+', give epochs behind '@' and a seed behind '~', "
+                "such as t1+t2@16~1",
             )
-        return cls(tuple(_parse_stage(part) for part in text.split("+")))
+        stages, _, seed = text.partition("~")
+        return cls(
+            tuple(_parse_stage(part) for part in stages.split("+")), int(seed) if seed else None
+        )
 
     def __str__(self) -> str:
-        return "+".join(map(str, self.stages))
+        stages = "+".join(map(str, self.stages))
+        return stages if self.seed is None else f"{stages}~{self.seed}"
 
     @property
     def last(self) -> Stage:
@@ -128,11 +139,12 @@ class Chain:
     @property
     def parent(self) -> Chain | None:
         """The chain without its last stage, or None for a chain of one."""
-        return Chain(self.stages[:-1]) if len(self.stages) > 1 else None
+        return Chain(self.stages[:-1], self.seed) if len(self.stages) > 1 else None
 
     def prefixes(self) -> list[Chain]:
         """The chains that end at each of the stages: shortest first, this chain last."""
-        return [Chain(self.stages[:count]) for count in range(1, len(self.stages) + 1)]
+        counts = range(1, len(self.stages) + 1)
+        return [Chain(self.stages[:count], self.seed) for count in counts]
 
 
 def stages_to_train(chains: Iterable[Chain]) -> list[Chain]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
 from math import isfinite, perm
+from random import Random
 from typing import Any, TypeGuard
 
 from mtpd.errors import UserError
@@ -30,7 +31,7 @@ class Order:
 
     Attributes:
         teachers: First to last.
-        strategy: Name of the strategy, or ``explicit``.
+        strategy: Name of the strategy, ``random`` or ``explicit``.
         jumps: Costs student → first teacher → … → last; empty where a cost is not known.
         trace: Steps that led to the order, ready for JSON; every step has its ``reason`` in words.
     """
@@ -176,6 +177,30 @@ def exhaustive(student: str, scores: Scores, costs: Costs, max_teachers: int) ->
     return _order("exhaustive", student, orders[0], costs, [_strongest_step(scores), step])
 
 
+def reversed_greedy(student: str, scores: Scores, costs: Costs, max_teachers: int) -> Order:
+    """The teachers of :func:`backward_greedy` the other way round: the strongest teaches first.
+
+    Raises:
+        UserError: As :func:`backward_greedy`.
+    """
+    greedy = backward_greedy(student, scores, costs, max_teachers)
+    step = {"reason": "the order of bgs, backwards"}
+    return _order("reversed", student, greedy.teachers[::-1], costs, [*greedy.trace, step])
+
+
+def shuffled(
+    student: str, teachers: Iterable[str], costs: Costs, max_teachers: int, seed: int
+) -> Order:
+    """``max_teachers`` of ``teachers`` at random, every order as likely as any other.
+
+    The same names and seed give the same order; neither scores nor costs are needed.
+    """
+    pool = sorted(teachers)
+    drawn = Random(seed).sample(pool, max_teachers)
+    step = {"reason": f"{max_teachers} of {len(pool)}, drawn by the seed {seed}"}
+    return _order("random", student, drawn, costs, [step])
+
+
 Strategy = Callable[[str, Scores, Costs, int], Order]
 
 STRATEGIES: dict[str, Strategy] = {
@@ -184,6 +209,7 @@ STRATEGIES: dict[str, Strategy] = {
     "ascending": ascending,
     "minimax": minimax,
     "exhaustive": exhaustive,
+    "reversed": reversed_greedy,
 }
 """Strategies by the name that an experiment gives."""
 

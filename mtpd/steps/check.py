@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mtpd.detectors.config import coco_dataset, has_masks
-from mtpd.detectors.weights import load_weights
+from mtpd.detectors.weights import load_start, load_weights
 from mtpd.distillation.losses import build_loss, completed
 from mtpd.distillation.pairing import Anatomy, anatomy_of, pair
 from mtpd.errors import UserError
@@ -91,9 +91,12 @@ def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
     ):
         model = MODELS.build(config.model)
         anatomy = anatomy_of(model)
-    if detector.weights is not None:
-        classes = load_weights(model, detector.weights, detector.sha256, detector.trusted)
-        check_classes(detector.weights, name, classes, context.dataset.classes)
+    given = context.given_weights(name)
+    if detector.weights is not None and given is not None:
+        classes = load_weights(model, given.path, given.sha256, given.trusted)
+        check_classes(given.path, name, classes, context.dataset.classes)
+    elif given is not None:
+        load_start(model, context.dataset.classes, given.path, given.sha256, given.trusted)
     if detector.weights is None:
         _check_schedule(name, config, model, anatomy.head)
     for mode in ("train", "test"):

@@ -13,6 +13,9 @@ from mtpd.detectors.config import base_config, data_config, runtime_config, sche
 from mtpd.experiment.load import load_experiment
 from mtpd.experiment.settings import Experiment, Training
 from mtpd.layout import Layout, ModelFolder
+from mtpd.zoo.pretrained import use_cached
+from mtpd.zoo.settings import Zoo, zoo_settings
+from mtpd.zoo.sources import Weights, given_weights
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,34 @@ class Context:
         """The data set that the data step prepared."""
         return Dataset.load(self.layout.dataset)
 
-    def training_config(self, name: str, training: Training, folder: ModelFolder) -> Config:
-        """Config that trains the detector ``name`` by ``training`` into ``folder``."""
-        config = self.detector_config(name, training)
+    @cached_property
+    def zoo(self) -> Zoo:
+        """Where fetched files lie."""
+        return zoo_settings()
+
+    def given_weights(self, name: str) -> Weights | None:
+        """The file of the detector's ``weights`` or ``start_from``; None: not given."""
+        return given_weights(self.experiment.detector(name), self.zoo)
+
+    def training_config(
+        self, name: str, training: Training, folder: ModelFolder, seed: int | None = None
+    ) -> Config:
+        """Config that trains the detector ``name`` by ``training`` into ``folder``.
+
+        ``seed`` takes the place of the experiment's.
+        """
+        config = self.detector_config(name, training, seed)
+        use_cached(config.model, self.zoo)
         schedule_config(config, name, training)
-        runtime_config(config, folder, self.experiment.seed)
+        runtime_config(config, folder, self._seed(seed))
         return config
 
-    def detector_config(self, name: str, training: Training) -> Config:
+    def detector_config(self, name: str, training: Training, seed: int | None = None) -> Config:
         """Config of the detector ``name`` with the experiment's data."""
         config = base_config(name, self.experiment.detector(name), self.dataset)
-        data_config(config, self.dataset, self.experiment.pipeline, training, self.experiment.seed)
+        pipeline = self.experiment.pipeline
+        data_config(config, self.dataset, pipeline, training, self._seed(seed))
         return config
+
+    def _seed(self, seed: int | None) -> int:
+        return self.experiment.seed if seed is None else seed

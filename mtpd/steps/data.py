@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
-from mtpd.data.coco import CocoSummary, check_coco, check_same_classes
-from mtpd.data.dataset import Dataset, Split
+from mtpd.data.argoverse import convert_argoverse
+from mtpd.data.coco import BORDER, CocoSummary, check_coco, check_same_classes
+from mtpd.data.crowdhuman import convert_crowdhuman
+from mtpd.data.dataset import Dataset, Protocol, Split
 from mtpd.data.shapes import generate_shapes
 from mtpd.data.voc import convert_voc
 from mtpd.errors import UserError
-from mtpd.experiment.settings import CocoData, Experiment, ShapesData, VocData
+from mtpd.experiment.settings import (
+    ArgoverseHdData,
+    CocoData,
+    CrowdHumanData,
+    Data,
+    Experiment,
+    ShapesData,
+)
 from mtpd.layout import Layout
 
 SPLITS = ("train", "val", "test")
+PROTOCOLS: dict[type, Protocol] = {ArgoverseHdData: "streaming", CrowdHumanData: "crowdhuman"}
 
 Source = tuple[Path, Path]
 """Instances JSON, and the folder that its file names are relative to."""
@@ -32,12 +43,13 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
         if getattr(data, split) is None:
             continue
         classes = summaries["train"].classes if summaries else None
-        annotations, images = sources[split] = _source(data, split, layout.data, classes)
+        annotations, images = sources[split] = locate_split(data, split, layout.data, classes)
         summaries[split] = check_coco(
             annotations,
             images,
             bad_boxes="error" if isinstance(data, ShapesData) else data.bad_boxes,
             cleaned=layout.data / f"{split}_cleaned.json",
+            border=border_of(data),
         )
         check_same_classes(annotations, summaries["train"].classes, summaries[split].classes)
         _report(split, summaries[split])
@@ -54,12 +66,13 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
             )
             for split, summary in summaries.items()
         },
+        protocol=PROTOCOLS.get(type(data), "coco"),
     )
     dataset.save(layout.dataset)
 
 
-def _source(
-    data: ShapesData | CocoData | VocData,
+def locate_split(
+    data: Data,
     split: str,
     folder: Path,
     classes: tuple[str, ...] | None,
@@ -82,8 +95,20 @@ def _source(
         paths = getattr(data, split)
         return data.root / paths.annotations, data.root / paths.images
     annotations = folder / f"{split}.json"
+    if isinstance(data, ArgoverseHdData):
+        own = data.root / getattr(data, split)
+        convert_argoverse(own, annotations, whole_sequences=split != "train")
+        return annotations, data.root / data.images
+    if isinstance(data, CrowdHumanData):
+        convert_crowdhuman(data.root / getattr(data, split), data.root, data.images, annotations)
+        return annotations, data.root
     convert_voc(data.root, getattr(data, split), annotations, classes=classes or data.classes)
     return annotations, data.root / "JPEGImages"
+
+
+def border_of(data: Data) -> float:
+    """Pixels by which a box may leave its image."""
+    return math.inf if isinstance(data, CrowdHumanData) else BORDER
 
 
 def _report(split: str, summary: CocoSummary) -> None:
@@ -92,5 +117,7 @@ def _report(split: str, summary: CocoSummary) -> None:
     log.info("%s: %d images, %d boxes", split, summary.n_images, summary.n_boxes)
     for name, count in summary.boxes_per_class.items():
         log.info("%s: %d of class %s", split, count, name)
+    if summary.n_crowds:
+        log.info("%s: %d of the boxes are crowds or ignore regions", split, summary.n_crowds)
     for reason, count in summary.dropped.items():
         log.warning("%s: left out %d boxes %s", split, count, reason)

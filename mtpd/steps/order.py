@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mtpd.errors import UserError
 from mtpd.experiment.jobs import (
+    all_members,
     chains_of_runs,
     order_needs_costs,
     order_settings,
+    random_order,
+    run_of,
     strategy_of,
+    teachers_at_most,
 )
 from mtpd.files import read_json, write_json
-from mtpd.selection.orders import Order, choose_order
+from mtpd.selection.orders import Costs, Order, choose_order
 from mtpd.steps.context import Context
 from mtpd.steps.provenance import provenance
 
@@ -24,13 +29,11 @@ def write_order(context: Context) -> None:
     costs: dict[str, dict[str, float]] = {}
     if order_needs_costs(experiment):
         costs = read_json(layout.costs, "run the costs step first")["costs"]
-    orders: dict[str, Order] = {}
-    for name, run in experiment.runs.items():
-        limit = run.max_teachers or experiment.ordering.max_teachers or len(experiment.teachers)
-        strategy = strategy_of(run)
-        if strategy:
-            student = experiment.student.name
-            orders[name] = choose_order(strategy, student, scores, costs, limit)
+    orders = {
+        member: _order(context, member, scores, costs)
+        for member in all_members(experiment)
+        if run_of(experiment, member).order != "none"
+    }
     chains = chains_of_runs(experiment, {name: order.teachers for name, order in orders.items()})
     runs: dict[str, Any] = {name: {"chain": str(chain)} for name, chain in chains.items()}
     for name, order in orders.items():
@@ -45,6 +48,15 @@ def write_order(context: Context) -> None:
             **provenance(experiment.seed, order_settings(experiment)),
         },
     )
+
+
+def _order(context: Context, member: str, scores: Mapping[str, float], costs: Costs) -> Order:
+    experiment = context.experiment
+    run = run_of(experiment, member)
+    if run.order == "random":
+        return random_order(experiment, member, costs)
+    limit = teachers_at_most(experiment, run)
+    return choose_order(strategy_of(run), experiment.student.name, scores, costs, limit)
 
 
 def _score(context: Context, name: str) -> float:

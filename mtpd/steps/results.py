@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from mtpd.experiment.jobs import chains_of_runs, starts_afresh
+from mtpd.experiment.jobs import all_members, chains_of_runs, members, run_of, starts_afresh
 from mtpd.files import read_json
 from mtpd.layout import ModelFolder
 from mtpd.reporting.curves import RunCurve, StageCurve, draw_chains
-from mtpd.reporting.table import write_table
+from mtpd.reporting.table import with_means, write_table
 from mtpd.selection.chains import Chain
 from mtpd.steps.context import Context
 
@@ -24,8 +24,9 @@ def write_results(context: Context) -> None:
     experiment = context.experiment
     student = experiment.student.name
     references = {
-        name: _metrics(layout.detector(name))["splits"]["val"]["bbox_mAP"]
+        name: ap
         for name in (student, *_teachers(chains))
+        if (ap := _metrics(layout.detector(name))["splits"]["val"]["bbox_mAP"]) is not None
     }
     draw_chains(
         [_curve(context, name, chain) for name, chain in chains.items()],
@@ -38,28 +39,30 @@ def write_results(context: Context) -> None:
 def _chains(context: Context) -> dict[str, Chain]:
     """Chain of every run; those that the settings do not decide stand in ``order.json``."""
     decided = chains_of_runs(context.experiment, {})
-    if len(decided) == len(context.experiment.runs):
+    if len(decided) == len(all_members(context.experiment)):
         return decided
     runs = read_json(context.layout.order, "run the order step first")["runs"]
     return {name: Chain.parse(run["chain"]) for name, run in runs.items()}
 
 
 def _table(context: Context, chains: dict[str, Chain]) -> pd.DataFrame:
-    """One row for the student without teacher, one for each teacher, one for each run."""
+    """The student without teacher, the teachers, every chain, and means over seeds."""
     experiment, layout = context.experiment, context.layout
     rows = []
     for name in experiment.detectors:
         role = "student without teacher" if name == experiment.student.name else "teacher"
         rows.append(_row(role, name, "", layout.detector(name), [layout.detector(name)]))
     for name, chain in chains.items():
-        method = experiment.runs[name].method
+        method = run_of(experiment, name).method
         folders = [layout.stage(method, str(prefix)) for prefix in chain.prefixes()]
         baseline = [layout.detector(experiment.student.name)]
         if starts_afresh(experiment, method, chain.prefixes()[0]):
             baseline = []
         trained = [*baseline, *folders]
         rows.append(_row(name, _title(chain), method, folders[-1], trained))
-    return pd.DataFrame(rows)
+    return with_means(
+        pd.DataFrame(rows), {name: members(experiment, name) for name in experiment.runs}
+    )
 
 
 def _row(
@@ -82,12 +85,14 @@ def _row(
         "images per step": read_json(folder.history).get("images_per_step"),
         "training minutes": round(seconds / 60, 1),
         "parameters (M)": round(metrics["parameters"] / 1e6, 2),
+        "FLOPs (G)": None if metrics["flops"] is None else round(metrics["flops"] / 1e9, 3),
+        "latency (ms)": round(metrics["latency_ms"], 1),
         "split": metrics["reported_split"],
     }
 
 
 def _curve(context: Context, name: str, chain: Chain) -> RunCurve:
-    method = context.experiment.runs[name].method
+    method = run_of(context.experiment, name).method
     stages = []
     for prefix in chain.prefixes():
         history = read_json(context.layout.stage(method, str(prefix)).history)["epochs"]

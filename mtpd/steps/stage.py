@@ -21,7 +21,8 @@ def train_stage(context: Context, method: str, chain: Chain) -> None:
         clear_states(context.layout.stage(method, str(chain.parent)))
     experiment = context.experiment
     training = experiment.stage_training(method, chain.last.epochs)
-    write_config(context.detector_config(experiment.student.name, training), folder.config)
+    student = context.detector_config(experiment.student.name, training, chain.seed)
+    write_config(student, folder.config)
     config = stage_config(context, method, chain, folder)
     run_training(config, folder, experiment.saving, stage_inputs(context, method, chain))
 
@@ -35,7 +36,7 @@ def stage_config(context: Context, method: str, chain: Chain, folder: ModelFolde
     experiment = context.experiment
     settings = experiment.method(method)
     training = experiment.stage_training(method, chain.last.epochs)
-    config = context.training_config(experiment.student.name, training, folder)
+    config = context.training_config(experiment.student.name, training, folder, chain.seed)
     previous = previous_student(context, method, chain)
     teacher = chain.last.teacher
     if teacher is None:

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from mtpd.errors import UserError
-from mtpd.experiment.orders import chains_so_far
+from mtpd.experiment.jobs import all_members, run_of
+from mtpd.experiment.orders import known_chains
 from mtpd.experiment.settings import Experiment
 from mtpd.layout import Layout, ModelFolder
 from mtpd.reporting.status import (
@@ -51,7 +52,7 @@ def collect_status(
 
 
 def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentStatus:
-    chains = chains_so_far(experiment, layout)
+    chains = known_chains(experiment, layout)
     detectors = []
     for name in experiment.detectors:
         folder = layout.detector(name)
@@ -62,17 +63,19 @@ def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentSt
         ]
         detectors.append(_model(name, folder, before, after, now))
     runs = []
-    for name, run in experiment.runs.items():
+    for name in all_members(experiment):
+        method = run_of(experiment, name).method
         stages = None
         if name in chains:
             prefixes = chains[name].prefixes()
-            stages = tuple(_stage(layout, run.method, prefix, now) for prefix in prefixes)
-        runs.append(RunStatus(name, run.method, stages))
+            stages = tuple(_stage(layout, method, prefix, now) for prefix in prefixes)
+        runs.append(RunStatus(name, method, stages))
     own = [
         (layout.dataset, layout.log("data")),
         (layout.costs, layout.log("costs")),
         (layout.order, layout.log("order")),
         (layout.table("csv"), layout.log("results")),
+        (layout.figure("costs", "pdf"), layout.log("cost_matrix")),
     ]
     return ExperimentStatus(layout.root, tuple(detectors), tuple(runs), _failures(own))
 

@@ -2,37 +2,72 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mtpd.detectors.config import without_pretrained
 from mtpd.detectors.hooks import detector_of
 from mtpd.detectors.train import run_training, write_config
-from mtpd.detectors.weights import load_weights, save_weights
+from mtpd.detectors.weights import load_start, load_weights, save_weights
 from mtpd.errors import UserError
 from mtpd.files import write_json
+from mtpd.layout import ModelFolder
 from mtpd.steps.context import Context
+from mtpd.zoo.sources import Weights
+
+logger = logging.getLogger(__name__)
 
 
 def train_detector(context: Context, name: str) -> None:
     """Write weights, config and history of the detector ``name``.
 
     Raises:
-        UserError: Given weights do not fit the config or the data set's classes.
+        UserError: Given weights are not there, or do not fit the config or the data's classes.
     """
     detector = context.experiment.detector(name)
     training = context.experiment.detector_training(name)
     folder = context.layout.detector(name)
     config = context.training_config(name, training, folder)
     write_config(context.detector_config(name, training), folder.config)
-    if detector.weights is None:
+    given = context.given_weights(name)
+    if given is None:
         run_training(config, folder, context.experiment.saving)
-        return
+    elif detector.weights is None:
+        _train_from(context, name, config, folder, given)
+    else:
+        _take_over(context, name, config, folder, given)
+
+
+def _train_from(
+    context: Context, name: str, config: Config, folder: ModelFolder, start: Weights
+) -> None:
+    """Train on from given weights, as far as they fit."""
+    init_default_scope("mmdet")
+    config.model = without_pretrained(config.model)
+    model = MODELS.build(config.model)
+    classes = context.dataset.classes
+    left = load_start(model, classes, start.path, start.sha256, start.trusted)
+    if left:
+        logger.warning("%s: left out, being for other classes: %s", name, ", ".join(left))
+    # MMEngine loads it as it does any checkpoint, and what it lacks is initialised.
+    save_weights(folder.start, model, classes, left)
+    config.load_from = str(folder.start)
+    run_training(config, folder, context.experiment.saving, [start.path])
+    folder.start.unlink(missing_ok=True)
+
+
+def _take_over(
+    context: Context, name: str, config: Config, folder: ModelFolder, weights: Weights
+) -> None:
+    """Write given weights as if they had been trained here."""
     init_default_scope("mmdet")
     model = MODELS.build(config.model)
-    classes = load_weights(model, detector.weights, detector.sha256, detector.trusted)
-    check_classes(detector.weights, name, classes, context.dataset.classes)
+    classes = load_weights(model, weights.path, weights.sha256, weights.trusted)
+    check_classes(weights.path, name, classes, context.dataset.classes)
     write_config(config, folder.training_config)
     write_json(folder.history, {"epochs": []})
     save_weights(folder.weights, detector_of(model), context.dataset.classes)

@@ -32,10 +32,12 @@ def texts(chains):
         ("None+none-2", (Stage("None"), Stage("none-2"))),
     ],
 )
-def test_text_and_stages_are_inverse(text, stages):
-    chain = Chain.parse(text)
-    assert chain == Chain(stages)
-    assert str(chain) == text
+@pytest.mark.parametrize("seed", [None, 0, 10])
+def test_text_and_stages_are_inverse(text, stages, seed):
+    named = text if seed is None else f"{text}~{seed}"
+    chain = Chain.parse(named)
+    assert chain == Chain(stages, seed)
+    assert str(chain) == named
 
 
 def test_random_chains_survive_the_round_trip():
@@ -46,7 +48,7 @@ def test_random_chains_survive_the_round_trip():
             Stage(generator.choice(names), generator.choice([None, 1, 10, 240]))
             for _ in range(generator.randint(1, 6))
         ]
-        chain = Chain(tuple(stages))
+        chain = Chain(tuple(stages), generator.choice([None, 0, 3]))
         assert Chain.parse(str(chain)) == chain
         assert re.fullmatch(CHAIN_PATTERN, str(chain))
 
@@ -56,7 +58,7 @@ def test_random_chains_survive_the_round_trip():
     [
         "", "+", "a+", "+a", "a++b", "a b", " a", "a\n", "a/b", "../a", ".a", "-a", "_a", "a@",
         "@8", "a@0", "a@08", "a@-1", "a@1.5", "a@8@8", "a@b", "a+@2", "a;b", "a$b", "é", "a@٣",
-        "a{b}",
+        "a{b}", "a~", "a~01", "a~-1", "a~x", "~1", "a~1+b", "a~1~2",
     ],
 )  # fmt: skip
 def test_other_texts_are_refused_in_one_line(text):
@@ -92,6 +94,12 @@ def test_family():
     assert chain.parent == Chain.parse("a+b@3")
     assert chain.parent.parent == Chain.parse("a")
     assert chain.parent.parent.parent is None
+
+
+def test_the_family_of_a_seed_has_that_seed():
+    chain = Chain.parse("a+b@3~7")
+    assert texts(chain.prefixes()) == ["a~7", "a+b@3~7"]
+    assert chain.parent == Chain.parse("a~7")
 
 
 def test_common_prefixes_are_trained_once():

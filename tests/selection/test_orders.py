@@ -1,5 +1,6 @@
 import json
 import random
+from collections import Counter
 from itertools import pairwise, permutations
 from math import inf, nan
 
@@ -17,6 +18,7 @@ from mtpd.selection.orders import (
     minimax,
     needs_costs,
     needs_scores,
+    shuffled,
 )
 
 COST_BASED = [backward_greedy, minimax, exhaustive]
@@ -338,6 +340,23 @@ def test_minimax_is_quick_where_exhaustive_gives_up():
     assert max(order.jumps) < costs["s"][order.teachers[-1]]
 
 
+def test_reversed_is_bgs_backwards():
+    order = choose_order("reversed", "s", CHAIN_SCORES, CHAIN, 3)
+    greedy = choose_order("bgs", "s", CHAIN_SCORES, CHAIN, 3)
+    assert len(greedy.teachers) > 1
+    assert order.teachers == greedy.teachers[::-1]
+    path = ["s", *order.teachers]
+    assert order.jumps == tuple(CHAIN[one][other] for one, other in pairwise(path))
+
+
+def test_shuffled_draws_every_order_alike_and_the_same_by_the_same_seed():
+    draws = Counter(shuffled("s", "cab", {}, 2, seed).teachers for seed in range(600))
+    assert len(draws) == 6
+    assert max(draws.values()) < 2 * min(draws.values())
+    assert shuffled("s", "abc", {}, 2, 5) == shuffled("s", "cba", {}, 2, 5)
+    assert shuffled("s", CHAIN_SCORES, CHAIN, 2, 0).jumps
+
+
 def test_explicit_orders_are_taken_as_they_are():
     for teachers in (["b", "a", "b"], ("b", "a", "b")):
         order = choose_order(teachers, "s", {}, {}, 1)
@@ -352,7 +371,7 @@ def test_choose_order_finds_strategies_by_name(name):
     order = choose_order(name, "s", CHAIN_SCORES, CHAIN, 3)
     assert order == STRATEGIES[name]("s", CHAIN_SCORES, CHAIN, 3)
     assert order.strategy == name
-    assert order.teachers[-1] == "c"
+    assert order.teachers[0 if name == "reversed" else -1] == "c"
     assert all(step["reason"] for step in order.trace)
     assert json.loads(json.dumps(order.as_dict(), allow_nan=False)) == order.as_dict()
 
@@ -374,6 +393,7 @@ def test_what_strategies_need():
         "ascending": (True, False),
         "minimax": (True, True),
         "exhaustive": (True, True),
+        "reversed": (True, True),
     }
     for teachers in (("a", "b"), ["direct"], ()):
         assert not needs_scores(teachers)

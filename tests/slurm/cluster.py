@@ -80,12 +80,16 @@ class ClusterProject:
 
     def write(self) -> None:
         """Write the experiment, and link what else belongs to a project's root."""
-        experiments = self.folder / "config" / "experiments"
-        experiments.mkdir(parents=True)
-        (experiments / "micro.yaml").write_text(yaml.safe_dump(EXPERIMENT, sort_keys=False))
+        (self.folder / "config" / "experiments").mkdir(parents=True)
+        self.write_experiment()
         (self.folder / "config" / "config.yaml").write_text("experiments: [micro]\n")
         for name in LINKS:
             (self.folder / name).symlink_to(PROJECT / name)
+
+    def write_experiment(self, *changes: tuple[str, Any]) -> None:
+        """Write the experiment's YAML with ``changes``."""
+        text = yaml.safe_dump(changed(EXPERIMENT, *changes), sort_keys=False)
+        (self.folder / "config" / "experiments" / "micro.yaml").write_text(text)
 
     def copy_without_stages(self, folder: Path) -> ClusterProject:
         """A copy in which everything is done up to the first stage."""

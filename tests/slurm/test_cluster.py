@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from cluster import STAGES, START, ClusterProject, slurm, wait_until
 
+from mtpd.files import read_json
+
 pytestmark = pytest.mark.slurm
 
 SKIPPED = 3
@@ -117,8 +119,28 @@ def test_snakemake_may_be_killed_and_its_jobs_end_or_be_cancelled(project: Clust
     assert Counter(project.submitted().values()) == {**AFTER_ORDER, "stage/micro_fm_a+b": 2}
 
 
-def test_a_job_of_two_gpus_is_one_task_that_sees_both(project: ClusterProject) -> None:
+def test_a_training_on_two_gpus_is_one_job_with_a_process_for_each(project: ClusterProject) -> None:
+    project.write_experiment(("resources.train.gpus", 2), ("methods.fm.training.epochs", 2))
     stage = (project.stage("a") / "student.pth").relative_to(project.folder)
-    with project.running(str(stage), "--set-resources", "stage:gpu=2") as snakemake:
+    with project.running(str(stage)) as snakemake:
         project.finish(snakemake)
-    assert [task.devices for task in project.tasks()] == ["0,1"]
+    with_gpu = [task.devices for task in project.tasks() if task.devices != "none"]
+    assert with_gpu == ["0,1"]
+    history = read_json(project.stage("a") / "history.json")
+    assert history["images_per_step"] == 2 * 4
+    assert len(history["epochs"]) == 2
+
+
+def test_the_order_is_found_on_the_cluster_and_its_stages_follow(project: ClusterProject) -> None:
+    project.write_experiment(
+        ("runs", {"chosen": {"method": "fm", "order": "bgs"}}), ("methods.fm.training.epochs", 2)
+    )
+    with project.running() as snakemake:
+        project.finish(snakemake)
+    order = read_json(project.results / "order.json")
+    chain = order["runs"]["chosen"]["chain"]
+    assert (project.stage(chain) / "student.pth").is_file()
+    rules = Counter(name.split("/")[0] for name in project.submitted().values())
+    assert rules["order"] == rules["costs"] == 1
+    assert rules["features"] == 3
+    assert rules["stage"] == len(order["runs"]["chosen"]["teachers"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argoverse import write_argoverse_hd
 from micro import SHARED_DATA
 
 from mtpd.data.dataset import Dataset
@@ -113,3 +114,17 @@ def test_bccd_is_converted(write_experiment: Any, tmp_path: Path) -> None:
         "test": 72,
     }
     assert not dataset.has_masks
+
+
+def test_argoverse_hd_is_converted(write_experiment: Any, tmp_path: Path) -> None:
+    data = write_argoverse_hd(tmp_path / "argoverse")
+    dataset = prepared(write_experiment(("data", data)), tmp_path)
+    assert dataset.protocol == "streaming"
+    assert not dataset.has_masks
+    assert {name: split.n_images for name, split in dataset.splits.items()} == {
+        "train": 8,
+        "val": 8,
+    }
+    images = json.loads(dataset.splits["val"].annotations.read_text())["images"]
+    assert [(image["sid"], image["fid"]) for image in images][3:5] == [(0, 3), (1, 0)]
+    assert (dataset.splits["val"].images / images[4]["file_name"]).is_file()

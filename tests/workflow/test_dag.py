@@ -67,6 +67,28 @@ def test_a_budget_is_a_stage_of_its_own(project: Project) -> None:
     assert stages(project.planned()) == ["a", "a+b", "b@2", "none@2"]
 
 
+def test_seeds_are_stages_of_their_own_with_one_baseline_and_the_same_teachers(
+    project: Project,
+) -> None:
+    runs = {
+        "chain": {"method": "fm", "order": ["a", "b"], "seeds": [0, 5]},
+        "long": {"method": "fm", "order": ["b"], "budget": "chain", "seeds": [5]},
+        "short": {"method": "fm", "order": ["a"]},
+    }
+    project.write(("runs", runs))
+    jobs = project.planned()
+    assert stages(jobs) == ["a", "a+b", "a+b~5", "a~5", "b@2~5"]
+    assert len([job for job in jobs if job.startswith("train ")]) == 4
+
+
+def test_random_orders_are_known_before_anything_ran(project: Project) -> None:
+    run = {"method": "fm", "order": "random", "max_teachers": 2, "seeds": [0, 1, 2, 3]}
+    project.write(("runs", {"random": run}))
+    ends = [stage for stage in stages(project.planned()) if "+" in stage]
+    assert len(ends) == 4
+    assert len({stage.partition("~")[0] for stage in ends}) > 1
+
+
 def test_a_student_that_starts_afresh_needs_no_baseline_for_its_stage(project: Project) -> None:
     project.write(
         ("methods.fm.start", "inherit"),

@@ -25,6 +25,7 @@ CHOSEN = {
     **DECIDED,
     "chosen": {"method": "fm", "order": "bgs"},
     "long": {"method": "fm", "order": "direct", "budget": "progressive"},
+    "seeds": {"method": "fm", "order": ["b"], "seeds": [0, 1, 2]},
 }
 
 
@@ -54,6 +55,7 @@ def test_everything_is_there(finished: Project) -> None:
     assert list(table["detectors"][4:]) == ["a → b", "c"]
     assert list(table["epochs"][4:]) == ["1+1+1", "1+1"]
     assert table["AP"].between(0, 1).all()
+    assert (table[["parameters (M)", "FLOPs (G)", "latency (ms)"]] > 0).all(axis=None)
     for file in ("tables/results.md", "tables/results.tex", "figures/val_ap.png"):
         assert (finished.results / file).stat().st_size > 100
 
@@ -104,6 +106,7 @@ def test_a_second_run_does_nothing(finished: Project) -> None:
         ),
         ("stages/fm/a+b/student.pth", ["all", "evaluate_stage fm a+b", "results", "stage fm a+b"]),
         ("stages/fm/c/metrics.json", ["all", "evaluate_stage fm c", "results"]),
+        ("stages/fm/c/detections", ["all", "evaluate_stage fm c", "results"]),
         ("figures/val_ap.png", ["all", "results"]),
     ],
 )
@@ -169,3 +172,10 @@ def test_the_order_is_decided_and_followed(finished: Project) -> None:
     assert student.is_file()
     assert order["runs"]["long"]["chain"].endswith("@2")
     assert Path(finished.results / "stages" / "fm" / order["runs"]["long"]["chain"]).is_dir()
+    seeds = [order["runs"][f"seeds~{seed}"]["chain"] for seed in range(3)]
+    assert seeds == ["b", "b~1", "b~2"]
+    weights = [
+        torch.load(finished.results / "stages" / "fm" / chain / "student.pth")["state_dict"]
+        for chain in seeds
+    ]
+    assert not torch.equal(*(state["bbox_head.retina_cls.weight"] for state in weights[:2]))

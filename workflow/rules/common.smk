@@ -1,14 +1,23 @@
 # What all rules share: the experiments, where results lie, and what a job asks for.
 import sys
+from functools import cache
 from pathlib import Path
 
 from mtpd.errors import UserError
 from mtpd.experiment import jobs
 from mtpd.experiment.load import experiment_path, load_experiment
+from mtpd.experiment.paper import (
+    check_references,
+    experiments_of,
+    inputs_of,
+    load_paper,
+    products_of as products_of_paper,
+)
 from mtpd.experiment.workflow import put_command_on_path, read_workflow
 from mtpd.files import read_json
-from mtpd.layout import Layout
+from mtpd.layout import Layout, PaperLayout
 from mtpd.selection.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
+from mtpd.zoo.sources import FILE_PATTERN, remote_weights
 
 put_command_on_path()
 
@@ -18,22 +27,45 @@ shell.prefix("set -euo pipefail; trap : TERM USR1; ")
 
 try:
     WORKFLOW = read_workflow(config)
-    FILES = {
-        name: experiment_path(name, WORKFLOW.folder) for name in WORKFLOW.experiments
-    }
-    EXPERIMENTS = {
-        name: load_experiment(file, WORKFLOW.data_roots.get(name))
-        for name, file in FILES.items()
-    }
+    WORKFLOW.zoo.export()
 except UserError as error:
     sys.exit(f"error: {error}")
 
 RESULTS = WORKFLOW.results
 PATHS = Layout.pattern(RESULTS)
+PAPER_PATHS = PaperLayout(RESULTS)
+
+
+@cache
+def experiment_named(name):
+    """An experiment, read when it is first asked for; a wrong one ends Snakemake in one line."""
+    try:
+        file = experiment_path(name, WORKFLOW.folder)
+        return load_experiment(file, WORKFLOW.data_roots.get(name))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+@cache
+def paper():
+    """The papers' tables and figures, whose models must be among the experiments' own."""
+    try:
+        tables = load_paper(WORKFLOW.paper_tables)
+        named = {name: experiment_named(name) for name in experiments_of(tables)}
+        check_references(WORKFLOW.paper_tables, tables, named)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    return tables
+
+
+def known_experiments():
+    """Names of the experiments that were asked for, and then of the papers'."""
+    yield from WORKFLOW.experiments
+    yield from experiments_of(paper())
 
 
 def experiment_of(wildcards):
-    return EXPERIMENTS[wildcards.experiment]
+    return experiment_named(wildcards.experiment)
 
 
 def layout_of(wildcards):
@@ -41,7 +73,7 @@ def layout_of(wildcards):
 
 
 def experiment_file(wildcards):
-    return FILES[wildcards.experiment]
+    return experiment_path(wildcards.experiment, WORKFLOW.folder)
 
 
 def asks(kind, resource):
@@ -73,20 +105,55 @@ def own_configs(wildcards):
     return jobs.own_configs(experiment, experiment.student.name, teacher)
 
 
+def decided_chains_of(name):
+    """Chain of every run and seed whose teachers the settings alone say."""
+    return jobs.chains_of_runs(experiment_named(name), {})
+
+
 def chains_of(name):
-    """Chain of every run of an experiment; waits for the order where the settings do not decide."""
-    experiment = EXPERIMENTS[name]
+    """Chain of every run and seed; waits for the order where the settings do not decide."""
+    experiment = experiment_named(name)
     chains = jobs.chains_of_runs(experiment, {})
-    if len(chains) < len(experiment.runs):
+    members = jobs.all_members(experiment)
+    if len(chains) < len(members):
         order = checkpoints.order.get(experiment=name).output.order
         runs = read_json(Path(order))["runs"]
-        chains = {run: Chain.parse(runs[run]["chain"]) for run in experiment.runs}
+        chains = {member: Chain.parse(runs[member]["chain"]) for member in members}
     return chains
 
 
 def own_weights(wildcards):
-    """Weights that the user has given for a detector."""
-    return experiment_of(wildcards).detector(wildcards.detector).weights or []
+    """Weights that the user has given for a detector: the file, or the word that it was fetched."""
+    detector = experiment_of(wildcards).detector(wildcards.detector)
+    remote = remote_weights(detector)
+    if remote is None:
+        return detector.weights or detector.start_from or []
+    # Fetched again, the file is the same: no reason to train anew.
+    return ancient(layout_of(wildcards).fetched(remote.file))
+
+
+def remote_file(wildcards):
+    """The file of the cache that is called so, whichever experiment names it."""
+    for name in known_experiments():
+        files = jobs.remote_files(experiment_named(name))
+        if wildcards.file in files:
+            return files[wildcards.file]
+    sys.exit(f"error: {wildcards.file}: no experiment names this file")
+
+
+def pretrained_files(wildcards):
+    """The word that what a training starts from is in the cache: a detector's or a stage's."""
+    experiment, layout = experiment_of(wildcards), layout_of(wildcards)
+    name = getattr(wildcards, "detector", experiment.student.name)
+    if hasattr(wildcards, "chain"):
+        chain = Chain.parse(wildcards.chain)
+        is_trained = jobs.starts_afresh(experiment, wildcards.method, chain)
+    else:
+        detector = experiment.detector(name)
+        is_trained = detector.weights is None and detector.start_from is None
+    if is_trained and jobs.starts_pretrained(experiment, name):
+        return ancient(layout.detector(name).pretrained)
+    return []
 
 
 def student_before(wildcards):
@@ -114,22 +181,22 @@ def pair_of(wildcards):
     )
 
 
-def models_of(name):
-    """Folders of every detector of an experiment and of every stage that its runs are made of."""
-    layout, experiment = Layout(RESULTS, name), EXPERIMENTS[name]
+def models_of(name, chains):
+    """Folders of every detector of an experiment and of every stage that `chains` are made of."""
+    layout, experiment = Layout(RESULTS, name), experiment_named(name)
     folders = [layout.detector(detector) for detector in experiment.detectors]
-    for run, chain in chains_of(name).items():
-        method = experiment.runs[run].method
+    for member, chain in chains.items():
+        method = jobs.run_of(experiment, member).method
         folders += [layout.stage(method, str(prefix)) for prefix in chain.prefixes()]
     return folders
 
 
-def evaluated_models_of(name):
+def evaluated_models_of(name, chains):
     """Folders of what the table shows: every detector, and the end of every chain."""
-    layout, experiment = Layout(RESULTS, name), EXPERIMENTS[name]
+    layout, experiment = Layout(RESULTS, name), experiment_named(name)
     ends = [
-        layout.stage(experiment.runs[run].method, str(chain))
-        for run, chain in chains_of(name).items()
+        layout.stage(jobs.run_of(experiment, member).method, str(chain))
+        for member, chain in chains.items()
     ]
     return [*(layout.detector(detector) for detector in experiment.detectors), *ends]
 
@@ -137,17 +204,52 @@ def evaluated_models_of(name):
 def pairs_of(name):
     """Checks of every method with every teacher, known before any order is."""
     layout = Layout(RESULTS, name)
-    return [layout.pair(*pair) for pair in jobs.pairs(EXPERIMENTS[name])]
+    return [layout.pair(*pair) for pair in jobs.pairs(experiment_named(name))]
+
+
+def model_products_of(name, chains):
+    """What is kept of the models of an experiment, as far as `chains` are known."""
+    models, evaluated = models_of(name, chains), evaluated_models_of(name, chains)
+    return [
+        *(model.weights for model in models),
+        *(model.history for model in models),
+        *(model.metrics for model in evaluated),
+        *(model.detections for model in evaluated),
+    ]
+
+
+def decided_products_of(name):
+    """Products that need not wait for an order: all that is known from the start."""
+    return [*pairs_of(name), *model_products_of(name, decided_chains_of(name))]
 
 
 def products_of(name):
     """What a finished experiment consists of; a part that was deleted is made again."""
     layout = Layout(RESULTS, name)
-    models = models_of(name)
+    needs_costs = jobs.order_needs_costs(experiment_named(name))
+    figures = ["val_ap", "costs"] if needs_costs else ["val_ap"]
     return [
         *(layout.table(kind) for kind in ("csv", "md", "tex")),
-        *(layout.figure("val_ap", kind) for kind in ("png", "pdf")),
-        *(model.weights for model in models),
-        *(model.history for model in models),
-        *(model.metrics for model in evaluated_models_of(name)),
+        *(layout.figure(figure, kind) for figure in figures for kind in ("png", "pdf")),
+        *model_products_of(name, chains_of(name)),
     ]
+
+
+def paper_inputs(key):
+    """What a table or figure of the papers is made from; `key` is such as tables.mtpd_best."""
+    names = experiments_of(paper(), [key])
+    experiments = {name: experiment_named(name) for name in names}
+    chains = {name: chains_of(name) for name in names}
+    return inputs_of(paper(), key, RESULTS, experiments, chains)
+
+
+def paper_models():
+    """What the papers' tables and figures are made from and need not wait for an order."""
+    names = experiments_of(paper())
+    experiments = {name: experiment_named(name) for name in names}
+    chains = {name: decided_chains_of(name) for name in names}
+    return {
+        file
+        for key in paper().items
+        for file in inputs_of(paper(), key, RESULTS, experiments, chains)
+    }

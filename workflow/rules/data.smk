@@ -21,5 +21,5 @@ rule data:
             else []
         ),
     shell:
-        "mtpd data {params.experiment:q} --results {params.results:q} {params.root:q}"
+        "mtpd data prepare {params.experiment:q} --results {params.results:q} {params.root:q}"
         " > {log:q} 2>&1"

@@ -33,6 +33,7 @@ rule train:
         check=PATHS.detector("{detector}").check,
         configs=own_configs,
         weights=own_weights,
+        pretrained=pretrained_files,
     output:
         weights=PATHS.detector("{detector}").weights,
         config=PATHS.detector("{detector}").config,

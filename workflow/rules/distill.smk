@@ -33,6 +33,7 @@ rule stage:
         student=student_before,
         teacher=teacher_of,
         configs=own_configs,
+        pretrained=pretrained_files,
     output:
         student=PATHS.stage("{method}", "{chain}").weights,
         config=PATHS.stage("{method}", "{chain}").config,

@@ -4,7 +4,8 @@ rule evaluate_detector:
         weights=PATHS.detector("{detector}").weights,
         configs=own_configs,
     output:
-        PATHS.detector("{detector}").metrics,
+        metrics=PATHS.detector("{detector}").metrics,
+        detections=directory(PATHS.detector("{detector}").detections),
     log:
         PATHS.detector("{detector}").log("evaluate"),
     conda:
@@ -29,7 +30,8 @@ rule evaluate_stage:
         student=PATHS.stage("{method}", "{chain}").weights,
         configs=own_configs,
     output:
-        PATHS.stage("{method}", "{chain}").metrics,
+        metrics=PATHS.stage("{method}", "{chain}").metrics,
+        detections=directory(PATHS.stage("{method}", "{chain}").detections),
     log:
         PATHS.stage("{method}", "{chain}").log("evaluate"),
     conda:

@@ -1,10 +1,16 @@
 rule results:
     input:
         metrics=lambda wildcards: [
-            model.metrics for model in evaluated_models_of(wildcards.experiment)
+            model.metrics
+            for model in evaluated_models_of(
+                wildcards.experiment, chains_of(wildcards.experiment)
+            )
         ],
         histories=lambda wildcards: [
-            model.history for model in models_of(wildcards.experiment)
+            model.history
+            for model in models_of(
+                wildcards.experiment, chains_of(wildcards.experiment)
+            )
         ],
     output:
         csv=PATHS.table("csv"),
@@ -33,3 +39,30 @@ rule results:
     shell:
         "mtpd results {params.experiment:q} --results {params.results:q} --threads {threads}"
         " > {log:q} 2>&1"
+
+
+rule cost_matrix:
+    input:
+        costs=PATHS.costs,
+        order=PATHS.order,
+    output:
+        png=report(
+            PATHS.figure("costs", "png"),
+            caption="../report/costs.rst",
+            category="Figure",
+        ),
+        pdf=PATHS.figure("costs", "pdf"),
+    log:
+        PATHS.log("cost_matrix"),
+    conda:
+        "../envs/mtpd.yaml"
+    threads: asks("small", "threads")
+    resources:
+        mem_mb=asks("small", "mem_mb"),
+        runtime=asks("small", "runtime"),
+    params:
+        settings=settings(jobs.order_settings),
+        experiment=experiment_file,
+        results=RESULTS,
+    shell:
+        "mtpd cost-matrix {params.experiment:q} --results {params.results:q} > {log:q} 2>&1"

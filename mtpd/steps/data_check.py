@@ -1,0 +1,148 @@
+"""What is there of one or several data sets, and everything that is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mtpd.data.coco import check_same_classes
+from mtpd.data.inspection import Counts, Progress, inspect_coco
+from mtpd.data.published import COUNTS, PUBLISHED
+from mtpd.errors import UserError
+from mtpd.experiment.jobs import annotations_of
+from mtpd.experiment.settings import (
+    ArgoverseHdData,
+    CocoData,
+    CocoSplit,
+    CrowdHumanData,
+    Data,
+    ShapesData,
+    VocData,
+)
+from mtpd.reporting.data_check import DataReport, SplitReport
+from mtpd.steps.data import SPLITS, border_of, locate_split
+
+FiledData = CocoData | VocData | ArgoverseHdData | CrowdHumanData
+
+
+@dataclass(frozen=True)
+class Target:
+    """A data set to look at.
+
+    Attributes:
+        name: How it is called on the screen: the published data set, or the experiments.
+        data: Where its files are expected.
+        whole: Other counts than the published ones are a problem; an experiment's data may be a
+            part of a data set.
+    """
+
+    name: str
+    data: Data
+    whole: bool
+
+
+def published_target(name: str, root: Path) -> Target:
+    """The whole published data set called ``name`` in :data:`mtpd.data.published.PUBLISHED`."""
+    return Target(name, PUBLISHED[name](root), whole=True)
+
+
+def targets_of(experiments: Iterable[tuple[str, Data]]) -> list[Target]:
+    """The data sets of experiments by name; those that several share are there once."""
+    names: list[tuple[Data, list[str]]] = []
+    for name, data in experiments:
+        known = next((found for other, found in names if other == data), None)
+        if known is None:
+            names.append((data, [name]))
+        else:
+            known.append(name)
+    return [Target(", ".join(found), data, whole=False) for data, found in names]
+
+
+def check_data(
+    target: Target,
+    *,
+    decode: bool = False,
+    progress: Callable[[str], Progress] = lambda _: lambda _: lambda: None,
+) -> DataReport:
+    """Go through every split; nothing is changed, and nothing stops at the first problem.
+
+    Args:
+        target: The data set.
+        decode: Decode every image whole.
+        progress: Gives for each split's name what is told how far its images are.
+    """
+    data = target.data
+    if isinstance(data, ShapesData):
+        return DataReport(target.name, None, ())
+    expected = [_expected(data, split) for split in SPLITS if getattr(data, split) is not None]
+    if not data.root.is_dir():
+        problem = UserError(data.root, "is not a folder", "put the data set there")
+        return DataReport(target.name, data.root, tuple(expected), (problem,))
+    splits: list[SplitReport] = []
+    with TemporaryDirectory() as folder:
+        for split in expected:
+            first = splits[0].inspection if splits else None
+            classes = None if first is None else first.classes
+            bar = progress(split.name)
+            splits.append(_checked(target, split, Path(folder), classes, decode, bar))
+    return DataReport(target.name, data.root, tuple(splits))
+
+
+def _expected(data: FiledData, name: str) -> SplitReport:
+    """Where a split belongs, and what it has as published."""
+    split = getattr(data, name)
+    annotations = annotations_of(split)
+    if isinstance(split, CocoSplit):
+        images: tuple[Path, ...] = (split.images,)
+    elif isinstance(data, CrowdHumanData):
+        images = data.images
+    else:
+        images = (data.images if isinstance(data, ArgoverseHdData) else Path("JPEGImages"),)
+    published = COUNTS.get(data.source, {}).get(annotations.name, Counts())
+    return SplitReport(name, data.root, annotations, images, published)
+
+
+def _checked(
+    target: Target,
+    split: SplitReport,
+    folder: Path,
+    classes: tuple[str, ...] | None,
+    decode: bool,
+    progress: Progress,
+) -> SplitReport:
+    """``split`` with what was found; ``classes`` are those of the first split."""
+    data = target.data
+    assert not isinstance(data, ShapesData)
+    source = data.root / split.annotations
+    try:
+        annotations, images = locate_split(data, split.name, folder, classes)
+        inspection = inspect_coco(
+            annotations,
+            images,
+            source=source,
+            bad_boxes=data.bad_boxes,
+            border=border_of(data),
+            decode=decode,
+            progress=progress,
+        )
+    except UserError as error:
+        return replace(split, problems=error.parts or (error,))
+    problems, remarks = [*inspection.problems], [*inspection.left_out]
+    others = problems if target.whole else remarks
+    others += _other_counts(source, split.published, inspection.counts)
+    if classes and inspection.classes:
+        try:
+            check_same_classes(source, classes, inspection.classes)
+        except UserError as error:
+            problems.append(error)
+    return replace(split, inspection=inspection, problems=tuple(problems), remarks=tuple(remarks))
+
+
+def _other_counts(where: Path, published: Counts, found: Counts) -> Iterable[UserError]:
+    for field in fields(Counts):
+        expected, number = getattr(published, field.name), getattr(found, field.name)
+        if None not in (expected, number) and number != expected:
+            problem = f"has {number} {field.name}, the published data set has {expected}"
+            yield UserError(where, problem, "give the whole data set")

@@ -1,0 +1,121 @@
+"""Where the weights lie that an experiment names: a file, an address, or what the zoo lists."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mtpd.errors import UserError
+from mtpd.experiment.settings import Detector
+from mtpd.files import digest_of
+from mtpd.zoo.metafiles import published
+from mtpd.zoo.settings import Zoo, is_url
+
+ZOO = "zoo"
+_HASH = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|pth\.tar)$")
+FILE_PATTERN = r"[\w.+-]+"
+"""Regular expression of a fetched file's name in the cache."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file to fetch.
+
+    Attributes:
+        url: Its address, before mirrors.
+        sha256: Start of the hash that it must have; None: nobody says.
+        listed: Whether MMDetection's metafiles list it, and with that hash.
+    """
+
+    url: str
+    sha256: str | None = None
+    listed: bool = False
+
+    @property
+    def file(self) -> str:
+        """Name in the cache: the address's own, made unique where it bears no hash."""
+        name = re.sub(r"[^\w.+-]", "_", _name(self.url)).lstrip(".")
+        return name if _HASH.search(name) else f"{digest_of(self.url)[:8]}_{name}"
+
+    def path(self, zoo: Zoo) -> Path:
+        """Where it lies in the cache."""
+        return zoo.folder / self.file
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A checkpoint on this machine, and by what it may be more than tensors."""
+
+    path: Path
+    sha256: str | None
+    trusted: bool
+
+
+def sha256_of_name(url: str) -> str | None:
+    """Start of the SHA-256 that a published file's name ends with; None: it bears none."""
+    match = _HASH.search(_name(url))
+    return match[1] if match else None
+
+
+def remote_weights(detector: Detector) -> Remote | None:
+    """What has to be fetched for ``weights`` or ``start_from``; None: it is a file, or not given.
+
+    Raises:
+        UserError: MMDetection lists no weights for the detector's config.
+    """
+    given = detector.weights or detector.start_from
+    if given is None or not (given == ZOO or is_url(given)):
+        return None
+    url = zoo_weights(detector.config) if given == ZOO else given
+    own = sha256_of_name(url)
+    listed = own is not None and any(r.weights == url for r in published().records.values())
+    if detector.sha256 is not None:
+        return Remote(url, detector.sha256, listed and detector.sha256.startswith(str(own)))
+    return Remote(url, own, listed)
+
+
+def zoo_weights(config: str) -> str:
+    """Address of the weights that MMDetection lists for ``config``.
+
+    Raises:
+        UserError: It lists none.
+    """
+    record = published().records.get(config)
+    if record is not None and record.weights is not None:
+        return record.weights
+    problem = (
+        "is no config of MMDetection's metafiles"
+        if record is None
+        else "stands in MMDetection's metafiles without weights"
+    )
+    raise UserError(
+        config,
+        problem,
+        "give the weights' file or address, or leave the key out to train the detector here; "
+        "`mtpd zoo search` shows what there is",
+    )
+
+
+def given_weights(detector: Detector, zoo: Zoo) -> Weights | None:
+    """The checkpoint of ``weights`` or ``start_from`` on this machine; None: not given.
+
+    Raises:
+        UserError: It has to be fetched first.
+    """
+    given = detector.weights or detector.start_from
+    if given is None:
+        return None
+    remote = remote_weights(detector)
+    if remote is None:
+        return Weights(Path(given), detector.sha256, detector.trusted)
+    path = remote.path(zoo)
+    if not path.is_file():
+        raise UserError(path, f"{remote.url} is not in the cache", f"`mtpd zoo fetch {remote.url}`")
+    return Weights(path, remote.sha256, detector.trusted or remote.listed)
+
+
+def _name(url: str) -> str:
+    """File name at the end of an address."""
+    return unquote(urlsplit(url).path).rpartition("/")[2]

@@ -1,0 +1,100 @@
+"""How long each job of a running workflow takes, and how much memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mtpd.files import read_json, write_json
+
+PAUSE = 0.25
+OPTIONS = ("--detector", "--method", "--teacher", "--chain")
+
+
+@dataclass
+class Job:
+    """What was seen of one ``mtpd`` process.
+
+    Attributes:
+        step: The command, such as ``stage``.
+        what: What it was for: detector, method, teacher, chain.
+        seconds: From its start until it was last seen.
+        peak_gib: Most memory that it had at once, its loading processes not counted.
+    """
+
+    step: str
+    what: str
+    seconds: float = 0.0
+    peak_gib: float = 0.0
+
+
+@contextmanager
+def watched(process: int, record: Path) -> Iterator[None]:
+    """Watch the jobs below ``process`` while the body runs, and add them to ``record``.
+
+    A job that is there already is replaced: it has run again.
+    """
+    jobs: dict[int, Job] = {}
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(PAUSE):
+            _look(process, jobs)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        known: dict[str, Any] = read_json(record) if record.is_file() else {}
+        for job in jobs.values():
+            known[f"{job.step} {job.what}"] = asdict(job)
+        write_json(record, known)
+
+
+def _look(process: int, jobs: dict[int, Job]) -> None:
+    try:
+        children = psutil.Process(process).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return
+    for child in children:
+        try:
+            command = child.cmdline()
+            step = _step(command)
+            if step is None or _step(child.parent().cmdline()) is not None:
+                continue  # no job, or a loading process of one
+            job = jobs.setdefault(child.pid, Job(step, _what(command)))
+            job.seconds = round(time.time() - child.create_time(), 1)
+            job.peak_gib = max(job.peak_gib, round(_peak(child.pid) / 2**20, 2))
+        except (psutil.Error, OSError, AttributeError):
+            continue  # it has ended meanwhile
+
+
+def _step(command: list[str]) -> str | None:
+    """The command that a process runs if it is Python running ``mtpd``."""
+    for name, following in pairwise(command[:3]):
+        if name.endswith("/mtpd"):
+            return following
+    return None
+
+
+def _what(command: list[str]) -> str:
+    return " ".join(value for option, value in pairwise(command) if option in OPTIONS)
+
+
+def _peak(pid: int) -> float:
+    """Largest resident set of a process so far, in KiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return float(line.split()[1])
+    return 0.0

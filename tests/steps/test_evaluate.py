@@ -1,0 +1,97 @@
+"""The evaluate step: its figures are those of pycocotools on the detections that it leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from micro import MICRO, PROJECT, changed
+from truth import by_hand
+
+from mtpd.errors import UserError
+from mtpd.evaluation.coco import FIGURES
+from mtpd.files import read_json, write_json
+from mtpd.steps.context import Context
+from mtpd.steps.data import prepare_data
+from mtpd.steps.evaluate import evaluate
+from mtpd.steps.order import write_order
+from mtpd.steps.train import train_detector
+
+MASKS = str(PROJECT / "config" / "detectors" / "mask_rcnn_small.py")
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
+    """An experiment with a detector of masks, and a student that is too unsure to find anything."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    settings = changed(
+        MICRO,
+        ("student.options", {"model.test_cfg.score_thr": 0.99}),
+        ("teachers", {"a": {"config": MASKS}}),
+        ("training.epochs", 1),
+        ("runs", {"direct": {"method": "fm", "order": "direct"}}),
+    )
+    path = folder / "micro.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    opened = Context.open(path, folder / "results")
+    prepare_data(opened.experiment, opened.layout)
+    for name in ("student", "a"):
+        train_detector(opened, name)
+        evaluate(opened, name, opened.layout.detector(name), {})
+    return opened
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_figures_are_those_of_pycocotools(context: Context, split: str, kind: str) -> None:
+    folder = context.layout.detector("a")
+    figures = read_json(folder.metrics)["splits"][split]
+    found = folder.detections_of(split, kind)
+    assert len(read_json(found)) > 10
+    expected = by_hand(context.dataset.splits[split].annotations, found, kind)
+    assert [figures[f"{kind}_{name}"] for name in FIGURES] == expected
+
+
+def test_every_class_has_an_ap(context: Context) -> None:
+    metrics = read_json(context.layout.detector("a").metrics)
+    for split, classes in metrics["classes"].items():
+        assert tuple(classes) == context.dataset.classes
+        for kind in ("bbox", "segm"):
+            measured = [ap[f"{kind}_mAP"] for ap in classes.values()]
+            known = [ap for ap in measured if ap is not None]
+            assert sum(known) / len(known) == pytest.approx(metrics["splits"][split][f"{kind}_mAP"])
+
+
+def test_a_detector_that_finds_nothing(context: Context) -> None:
+    folder = context.layout.detector("student")
+    assert read_json(folder.detections_of("val", "bbox")) == []
+    assert sorted(file.name for file in folder.detections.iterdir()) == [
+        "test.bbox.json", "val.bbox.json",
+    ]  # fmt: skip
+    figures = read_json(folder.metrics)["splits"]["val"]
+    assert (figures["bbox_mAP"], figures["bbox_AR_100"], figures["bbox_mAP_l"]) == (0, 0, None)
+
+
+def test_costs_stand_beside_the_figures(context: Context) -> None:
+    metrics = read_json(context.layout.detector("student").metrics)
+    assert metrics["flops"] > metrics["parameters"] > 0
+    assert metrics["flops_image_size"] == [64, 64]
+    first, third = metrics["latency_quartiles_ms"]
+    assert 0 < first <= metrics["latency_ms"] <= third
+    assert metrics["latency_images"] >= 5
+    assert metrics["latency_device"].startswith(("cpu, ", "NVIDIA"))
+
+
+@pytest.mark.parametrize("figures", [{"bbox_mAP": None}, {}])
+def test_a_teacher_without_score_cannot_be_ordered(
+    context: Context, figures: dict[str, Any]
+) -> None:
+    path = context.layout.detector("a").metrics
+    kept = read_json(path)
+    write_json(path, {**kept, "splits": {"val": figures}})
+    try:
+        with pytest.raises(UserError, match="has no bbox_mAP on val"):
+            write_order(context)
+    finally:
+        write_json(path, kept)

@@ -1,0 +1,233 @@
+"""One file from a host that may fail: it arrives whole and verified, or one line says why not."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import shutil
+import socket
+import threading
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from host import Host, serving
+
+from mtpd.errors import UserError
+from mtpd.zoo import download
+from mtpd.zoo.download import ATTEMPTS, fetch
+from mtpd.zoo.settings import Zoo
+from mtpd.zoo.sources import Remote
+
+CONTENT = os.urandom(700_001)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+NAME = f"detector-{SHA256[:8]}.pth"
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with serving() as host:
+        host.files[f"v2.0/{NAME}"] = CONTENT
+        yield host
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> Zoo:
+    return Zoo(cache=tmp_path / "cache")
+
+
+def remote(host: Host) -> Remote:
+    return Remote(host.url(f"v2.0/{NAME}"), SHA256[:8])
+
+
+def cache_holds_only_the_file(zoo: Zoo) -> bool:
+    return [p.name for p in zoo.folder.iterdir() if not p.name.startswith(".")] == [NAME]
+
+
+def test_a_file_is_fetched_once(host: Host, zoo: Zoo) -> None:
+    path = fetch(remote(host), zoo)
+    assert path == zoo.folder / NAME
+    assert path.read_bytes() == CONTENT
+    assert fetch(remote(host), zoo) == path
+    assert host.requests == [(f"v2.0/{NAME}", None)]
+    assert cache_holds_only_the_file(zoo)
+
+
+def test_it_goes_on_where_the_connection_was_cut(host: Host, zoo: Zoo) -> None:
+    host.cut_after = [262_144, 0, 131_072]
+    assert fetch(remote(host), zoo, pause=0).read_bytes() == CONTENT
+    starts = [asked for _, asked in host.requests]
+    assert starts == [None, "bytes=262144-", "bytes=262144-", "bytes=393216-"]
+
+
+def test_it_goes_on_in_another_process(host: Host, zoo: Zoo) -> None:
+    host.cut_after = [262_144] + [0] * ATTEMPTS
+    with pytest.raises(UserError, match="the connection was cut"):
+        fetch(remote(host), zoo, pause=0)
+    host.cut_after, host.requests = [], []
+    assert fetch(remote(host), zoo).read_bytes() == CONTENT
+    assert host.requests == [(f"v2.0/{NAME}", "bytes=262144-")]
+    assert cache_holds_only_the_file(zoo)
+
+
+@pytest.mark.parametrize("etag", [True, False])
+def test_a_host_without_ranges_gives_all_of_it_again(host: Host, zoo: Zoo, etag: bool) -> None:
+    host.ranges, host.etag = False, etag
+    host.cut_after = [300_000]
+    assert fetch(remote(host), zoo, pause=0).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("etag", [True, False])
+def test_a_file_that_changed_meanwhile_is_begun_anew(host: Host, zoo: Zoo, etag: bool) -> None:
+    host.etag = etag
+    host.files["plain.pth"] = b"a" * 500_000
+    host.cut_after = [200_000] + [0] * ATTEMPTS
+    changing = Remote(host.url("plain.pth"))
+    with pytest.raises(UserError):
+        fetch(changing, zoo, pause=0)
+    host.cut_after = []
+    host.files["plain.pth"] = b"b" * 500_001
+    assert fetch(changing, zoo, pause=0).read_bytes() == b"b" * 500_001
+
+
+def test_an_older_part_than_the_host_can_give_is_begun_anew(host: Host, zoo: Zoo) -> None:
+    host.etag = False
+    host.files["plain.pth"] = b"a" * 500_000
+    host.cut_after = [200_000] + [0] * ATTEMPTS
+    shrinking = Remote(host.url("plain.pth"))
+    with pytest.raises(UserError):
+        fetch(shrinking, zoo, pause=0)
+    host.cut_after = []
+    host.files["plain.pth"] = b"b" * 100  # the range begins behind its end: 416
+    assert fetch(shrinking, zoo, pause=0).read_bytes() == b"b" * 100
+
+
+def test_without_a_length_the_hash_decides(host: Host, zoo: Zoo) -> None:
+    host.length = False
+    host.cut_after = [300_000]
+    with pytest.raises(UserError, match="SHA-256"):
+        fetch(remote(host), zoo, pause=0)
+    assert fetch(remote(host), zoo, pause=0).read_bytes() == CONTENT
+
+
+def test_wrong_bytes_are_removed(host: Host, zoo: Zoo) -> None:
+    host.files[f"v2.0/{NAME}"] = b"<html>captive portal</html>"
+    with pytest.raises(UserError) as caught:
+        fetch(remote(host), zoo)
+    line = str(caught.value)
+    assert SHA256[:8] in line
+    assert "removed" in line
+    assert "\n" not in line
+    assert not [path for path in zoo.folder.iterdir() if not path.name.startswith(".")]
+
+
+def test_a_file_put_by_hand_is_verified_too(host: Host, zoo: Zoo) -> None:
+    zoo.folder.mkdir()
+    (zoo.folder / NAME).write_bytes(b"something else")
+    with pytest.raises(UserError, match="delete the file"):
+        fetch(remote(host), zoo)
+    (zoo.folder / NAME).write_bytes(CONTENT)
+    assert fetch(remote(host), zoo).read_bytes() == CONTENT
+    assert not host.requests
+
+
+def test_redirects_are_followed(host: Host, zoo: Zoo) -> None:
+    host.redirects[f"v2.0/{NAME}"] = "elsewhere"
+    host.files["elsewhere"] = CONTENT
+    host.cut_after = [300_000]
+    assert fetch(remote(host), zoo, pause=0).read_bytes() == CONTENT
+
+
+def test_a_redirect_in_a_circle_ends(host: Host, zoo: Zoo) -> None:
+    host.redirects[f"v2.0/{NAME}"] = f"v2.0/{NAME}"
+    with pytest.raises(UserError, match="redirects"):
+        fetch(remote(host), zoo, pause=0)
+
+
+def test_a_busy_host_is_asked_again(host: Host, zoo: Zoo) -> None:
+    host.statuses = [503, 429, 500]
+    assert fetch(remote(host), zoo, pause=0).read_bytes() == CONTENT
+
+
+def test_a_missing_file_is_asked_for_once(host: Host, zoo: Zoo) -> None:
+    with pytest.raises(UserError, match=r"404.*by hand at .*nothing-0123abcd\.pth"):
+        fetch(Remote(host.url("nothing-0123abcd.pth"), "0123abcd"), zoo)
+    assert len(host.requests) == 1
+
+
+def test_an_unreachable_host_is_one_line_with_the_remedies(zoo: Zoo) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(UserError) as caught:
+        fetch(Remote(f"http://127.0.0.1:{port}/{NAME}", SHA256[:8]), zoo, pause=0)
+    line = str(caught.value)
+    assert "refuses the connection" in line
+    assert "zoo.mirrors" in line
+    assert str(zoo.folder / NAME) in line
+    assert "\n" not in line
+
+
+def test_a_host_without_a_name_is_one_line(zoo: Zoo) -> None:
+    with pytest.raises(UserError, match="cannot be fetched"):
+        fetch(Remote(f"http://no-such-host.invalid/{NAME}", SHA256[:8]), zoo, pause=0)
+
+
+def test_offline_takes_what_the_cache_holds(host: Host, zoo: Zoo) -> None:
+    offline = Zoo(cache=zoo.cache, offline=True)
+    with pytest.raises(UserError, match=r"zoo\.offline"):
+        fetch(remote(host), offline)
+    assert not host.requests
+    path = fetch(remote(host), zoo)
+    assert fetch(remote(host), offline) == path
+
+
+def test_a_mirror_takes_the_host_s_place(host: Host, zoo: Zoo) -> None:
+    mirrors = {
+        "https://weights.example/": f"{host.address}/nowhere/",
+        "https://weights.example/mmdetection/": f"{host.address}/",
+    }
+    mirrored = Zoo(cache=zoo.cache, mirrors=mirrors)
+    url = f"https://weights.example/mmdetection/v2.0/{NAME}"
+    assert fetch(Remote(url, SHA256[:8]), mirrored).read_bytes() == CONTENT
+
+
+def test_processes_that_want_the_same_file_fetch_it_once(host: Host, zoo: Zoo) -> None:
+    threads = [threading.Thread(target=fetch, args=(remote(host), zoo)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert host.requests == [(f"v2.0/{NAME}", None)]
+
+
+def test_a_full_disk_is_said_before_it_is_filled(
+    host: Host, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1, 1, 1000))
+    with pytest.raises(UserError, match="has no room for 1 MB"):
+        fetch(remote(host), zoo, pause=0)
+
+
+def test_a_disk_that_fills_up_keeps_what_has_come(
+    host: Host, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.FileIO):
+        def write(self, block: object) -> int:
+            if self.tell() >= 2 * download.BLOCK:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(block)
+
+    real = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda p, mode="r", **k: Full(p, mode) if mode == "ab" else real(p, mode, **k)
+    )
+    with pytest.raises(UserError, match="the disk is full"):
+        fetch(remote(host), zoo, pause=0)
+    monkeypatch.undo()
+    assert fetch(remote(host), zoo).read_bytes() == CONTENT
+    assert host.requests[-1][1] == f"bytes={2 * download.BLOCK}-"

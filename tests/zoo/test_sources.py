@@ -1,0 +1,171 @@
+"""What an experiment's weights stand for, and the settings of the cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtpd.detectors.sources import may_be_pretrained
+from mtpd.errors import UserError
+from mtpd.experiment.settings import Detector
+from mtpd.zoo.settings import VARIABLE, Zoo, zoo_settings
+from mtpd.zoo.sources import Remote, given_weights, remote_weights, zoo_weights
+
+RETINANET = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
+WEIGHTS = (
+    "https://download.openmmlab.com/mmdetection/v2.0/retinanet/retinanet_r50_fpn_1x_coco/"
+    "retinanet_r50_fpn_1x_coco_20200130-c2398f9e.pth"
+)
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (VARIABLE, "MTPD_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def detector(**settings: Any) -> Detector:
+    return Detector(**{"config": RETINANET, **settings})
+
+
+@pytest.mark.parametrize("key", ["weights", "start_from"])
+def test_what_the_zoo_lists_is_vouched_for_by_its_hash(key: str) -> None:
+    expected = Remote(WEIGHTS, "c2398f9e", listed=True)
+    assert remote_weights(detector(**{key: "zoo"})) == expected
+    assert remote_weights(detector(**{key: WEIGHTS})) == expected
+
+
+def test_an_address_of_anybody_is_not() -> None:
+    remote = remote_weights(detector(weights="https://weights.example/a-0123abcd.pth"))
+    assert remote == Remote("https://weights.example/a-0123abcd.pth", "0123abcd", listed=False)
+
+
+@pytest.mark.parametrize(("sha256", "listed"), [("c2398f9e00", True), ("0123abcd", False)])
+def test_the_experiment_s_hash_comes_first(sha256: str, listed: bool) -> None:
+    remote = remote_weights(detector(weights="zoo", sha256=sha256))
+    assert remote == Remote(WEIGHTS, sha256, listed)
+
+
+def test_a_file_is_not_fetched(tmp_path: Path) -> None:
+    given = detector(weights=str(tmp_path / "a.pth"), sha256="0123abcd", trusted=True)
+    assert remote_weights(given) is None
+    found = given_weights(given, Zoo())
+    assert found is not None
+    assert (found.path, found.sha256, found.trusted) == (tmp_path / "a.pth", "0123abcd", True)
+    assert given_weights(detector(), Zoo()) is None
+
+
+def test_what_is_not_in_the_cache_says_how_to_get_it(tmp_path: Path) -> None:
+    zoo = Zoo(cache=tmp_path)
+    with pytest.raises(UserError, match=f"mtpd zoo fetch {WEIGHTS}"):
+        given_weights(detector(weights="zoo"), zoo)
+    path = tmp_path / "retinanet_r50_fpn_1x_coco_20200130-c2398f9e.pth"
+    path.touch()
+    found = given_weights(detector(weights="zoo"), zoo)
+    assert found is not None
+    assert (found.path, found.sha256, found.trusted) == (path, "c2398f9e", True)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("own.py", "is no config of MMDetection's metafiles"),
+        ("mmdet::dino/dino-4scale_r50_8xb2-24e_coco.py", "without weights"),
+    ],
+)
+def test_a_config_without_weights(config: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        zoo_weights(config)
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("https://a.example/b/c%2Bd-0123abcd.pth?download=1", "c+d-0123abcd.pth"),
+        ("https://a.example/x/..%2Fup-0123abcd.pth", "up-0123abcd.pth"),
+        ("https://a.example/b/odd%20na:me-0123abcd.pth", "odd_na_me-0123abcd.pth"),
+    ],
+)
+def test_names_in_the_cache(url: str, file: str) -> None:
+    assert Remote(url).file == file
+
+
+def test_names_without_hash_are_told_apart_by_their_address() -> None:
+    urls = [f"https://{host}.example/model.pth" for host in ("a", "b")]
+    first, second = (Remote(url).file for url in urls)
+    assert first != second
+    assert first.endswith("_model.pth")
+
+
+def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Zoo().folder == Path.home() / ".cache" / "mtpd" / "checkpoints"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert Zoo().folder == tmp_path / "xdg" / "mtpd" / "checkpoints"
+    monkeypatch.setenv("MTPD_CACHE", str(tmp_path / "own"))
+    assert Zoo().folder == tmp_path / "own"
+    assert Zoo(cache=tmp_path / "config").folder == tmp_path / "config"
+
+
+def test_settings_reach_the_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setenv("MTPD_CACHE", str(tmp_path))
+    given = Zoo(mirrors={"https://a.example/": "https://b.example/"}, offline=True)
+    given.export()
+    monkeypatch.setenv("MTPD_CACHE", "elsewhere")
+    assert zoo_settings() == given.model_copy(update={"cache": tmp_path})
+    assert VARIABLE in os.environ
+
+
+def test_settings_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    assert zoo_settings(path) == Zoo()
+    path.write_text("experiments: [demo]\n")
+    assert zoo_settings(path) == Zoo()
+    path.write_text("zoo: {offline: true}\n")
+    assert zoo_settings(path).offline
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("zoo: {ofline: true}", "zoo.ofline"),
+        ("zoo: 3", "zoo"),
+        ("zoo: {mirrors: {'https://a.example/': /data}}", "'/data' does not begin with http"),
+        ("zoo: [", "zoo"),
+    ],
+)
+def test_wrong_settings_are_one_line(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"config\.yaml: zoo") as caught:
+        zoo_settings(path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model = dict(init_cfg=dict(checkpoint='torchvision://resnet50'))", True),
+        ("model = dict(pretrained='open-mmlab://detectron/resnet50_caffe')", True),
+        ("model = dict(type='X')  # 'https://example.com'", False),
+        ("data = 's3://openmmlab/'", False),
+        ("_base_ = ['base.py']", True),
+        ("with read_base():\n    from .base import *", True),
+        ("model = (", True),
+    ],
+)
+def test_configs_that_may_start_from_published_weights(
+    tmp_path: Path, text: str, expected: bool
+) -> None:
+    (tmp_path / "base.py").write_text("pretrained = 'https://a.example/b.pth'")
+    config = tmp_path / "config.py"
+    config.write_text(text)
+    assert may_be_pretrained(str(config)) == expected
+
+
+def test_configs_of_mmdetection_may() -> None:
+    assert may_be_pretrained(RETINANET)

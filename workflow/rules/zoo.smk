@@ -1,0 +1,47 @@
+# Files of others that detectors start from. Where the workflow is started there is a network; on the
+# machines of the other jobs there need not be one. The cache is not Snakemake's to delete: what
+# these rules make says where in the cache the files lie.
+
+
+rule fetch:
+    output:
+        PATHS.fetched("{file}"),
+    log:
+        PATHS.fetched("{file}").with_suffix(".log"),
+    priority: 3
+    retries: 0
+    localrule: True
+    conda:
+        "../envs/mtpd.yaml"
+    params:
+        url=lambda wildcards: remote_file(wildcards).url,
+        sha256=lambda wildcards: (
+            ["--sha256", remote_file(wildcards).sha256]
+            if remote_file(wildcards).sha256
+            else []
+        ),
+        cache=str(WORKFLOW.zoo.folder),
+    shell:
+        "mtpd zoo fetch {params.url:q} {params.sha256:q} --note {output:q} > {log:q} 2>&1"
+
+
+rule pretrained:
+    input:
+        configs=own_configs,
+    output:
+        PATHS.detector("{detector}").pretrained,
+    log:
+        PATHS.detector("{detector}").log("pretrained"),
+    priority: 3
+    retries: 0
+    localrule: True
+    conda:
+        "../envs/mtpd.yaml"
+    params:
+        settings=settings(jobs.pretrained_settings, "detector"),
+        cache=str(WORKFLOW.zoo.folder),
+        experiment=experiment_file,
+        results=RESULTS,
+    shell:
+        "mtpd pretrained {params.experiment:q} --detector {wildcards.detector:q}"
+        " --results {params.results:q} > {log:q} 2>&1"
