@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtpd.experiment import jobs
 from mtpd.experiment.metrics import METRICS
-from mtpd.experiment.orders import chains_so_far
+from mtpd.experiment.orders import known_chains
 from mtpd.experiment.paper import (
     FIGURE_SUFFIXES,
     TABLE_SUFFIXES,
@@ -53,7 +53,7 @@ def write_paper(
         UserError: A file below ``results`` is not what its step writes.
     """
     chains = {
-        name: chains_so_far(experiment, Layout(results, name))
+        name: known_chains(experiment, Layout(results, name))
         for name, experiment in experiments.items()
     }
     writer = _Writer(paper, Measurements(experiments, results, chains))
