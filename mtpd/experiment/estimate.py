@@ -508,9 +508,9 @@ def notes(estimates: Sequence[Estimate], speed: Speed) -> list[str]:
     for one in estimates:
         if one.images is not None:
             images.setdefault(one.images.source, []).append(one.name)
-    for count, names in images.items():
+    for known_from, names in images.items():
         whose = f" ({', '.join(names)})" if len(images) > 1 else ""
-        lines.append(f"Images: {count}{whose}.")
+        lines.append(f"Images: {known_from}{whose}.")
     if any(one.undecided for one in estimates):
         lines.append("≤: the data decides the order of some runs, which count at their longest.")
     return lines
