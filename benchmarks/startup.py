@@ -33,11 +33,11 @@ def measure() -> list[dict[str, Any]]:
         layout = Layout(Path(folder) / "results", experiment.stem)
 
         def step(*arguments: str) -> None:
-            command = [sys.executable, "-m", "mtpd.cli", arguments[0], str(experiment)]
+            command = [sys.executable, "-m", "mtpd.cli", *arguments[0].split(), str(experiment)]
             command += [*arguments[1:], "--results", str(layout.results)]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
-        step("data")
+        step("data prepare")
         for name in ("student", "teacher"):
             step("train", "--detector", name)
         step("stage", "--method", "cwd", "--chain", "teacher")

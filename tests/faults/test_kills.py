@@ -49,7 +49,7 @@ class Jobs:
         experiment = str(self.folder / "micro.yaml")
         with (self.folder / "jobs.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "mtpd.cli", command, experiment, *options],
+                [sys.executable, "-m", "mtpd.cli", *command.split(), experiment, *options],
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
@@ -88,7 +88,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     """Jobs that ran through without interruption."""
     jobs = Jobs(tmp_path_factory.mktemp("clean"))
     (jobs.folder / "micro.yaml").write_text(yaml.safe_dump(SETTINGS))
-    jobs.run("data")
+    jobs.run("data prepare")
     jobs.run("train", "--detector", "student")
     jobs.run("train", "--detector", "a")
     jobs.run(*STAGE)

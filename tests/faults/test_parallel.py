@@ -38,7 +38,10 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     command, *options = arguments
     with (folder / "jobs.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "mtpd.cli", command, str(folder / "micro.yaml"), *options],
+            [
+                *(sys.executable, "-m", "mtpd.cli", *command.split()),
+                *(str(folder / "micro.yaml"), *options),
+            ],
             cwd=folder,
             stdout=log,
             stderr=log,
@@ -49,7 +52,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
 def prepared(folder: Path) -> Path:
     folder.mkdir()
     (folder / "micro.yaml").write_text(yaml.safe_dump(SETTINGS))
-    assert start(folder, "data").wait(LONGEST) == 0
+    assert start(folder, "data prepare").wait(LONGEST) == 0
     return folder
 
 

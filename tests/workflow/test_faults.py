@@ -119,7 +119,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
 def test_results_that_cannot_be_written_are_one_line(read_only: Path, tmp_path: Path) -> None:
     experiment = tmp_path / "micro.yaml"
     experiment.write_text(yaml.safe_dump(MICRO))
-    command = [sys.executable, "-m", "mtpd.cli", "data", str(experiment)]
+    command = [sys.executable, "-m", "mtpd.cli", "data", "prepare", str(experiment)]
     done = subprocess.run(
         [*command, "--results", str(read_only / "results")],
         capture_output=True,
