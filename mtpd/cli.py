@@ -37,6 +37,9 @@ Threads = Annotated[int, typer.Option(min=1, help="CPU threads that this job may
 DetectorName = Annotated[str, typer.Option("--detector", help="The student or a teacher.")]
 MethodName = Annotated[str, typer.Option("--method", help="A method of the experiment.")]
 ChainText = Annotated[str, typer.Option("--chain", help="Teachers so far, such as t1+t2.")]
+CalibrationFile = Annotated[
+    Path | None, typer.Option(help="Measured speeds; none: calibration.yaml in the results folder.")
+]
 DataRoot = Annotated[
     Path | None, typer.Option(help="Takes the place of the experiment's data.root.")
 ]
@@ -44,10 +47,6 @@ DataRoot = Annotated[
 Words = Annotated[list[str], typer.Argument(help="All must stand in config or weights.")]
 MinBoxAP = Annotated[float | None, typer.Option(help="Least box AP in percent.")]
 MinMaskAP = Annotated[float | None, typer.Option(help="Least mask AP in percent.")]
-
-CalibrationFile = Annotated[
-    Path | None, typer.Option(help="Measured speeds; none: calibration.yaml in the results folder.")
-]
 
 DEFAULT_RESULTS = Path("results")
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -318,6 +317,62 @@ def status(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> No
 
 
 @app.command()
+def estimate(
+    experiments: ExperimentFiles,
+    results: Results = DEFAULT_RESULTS,
+    calibration: CalibrationFile = None,
+) -> None:
+    """Show jobs, GPU hours, wall time and disk of what is left to do; starts nothing."""
+    from mtpd.experiment.estimate import estimate as estimate_experiment
+    from mtpd.experiment.load import load_experiment
+    from mtpd.experiment.speed import Calibration, Speed
+    from mtpd.layout import Layout, calibration_file
+    from mtpd.reporting.estimate import print_estimate
+
+    speed = Speed(Calibration.load(calibration or calibration_file(results)))
+    estimates = [
+        estimate_experiment(load_experiment(path), Layout(results, path.stem), speed)
+        for path in experiments
+    ]
+    print_estimate(estimates, speed)
+
+
+@app.command()
+def calibrate(
+    experiments: ExperimentFiles,
+    results: Results = DEFAULT_RESULTS,
+    calibration: CalibrationFile = None,
+    distillation: Annotated[
+        bool, typer.Option(help="Measure every student with every teacher as well.")
+    ] = False,
+    size: Annotated[
+        tuple[int, int] | None, typer.Option(help="Image size in place of the experiments'.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of which the median counts.")] = 10,
+) -> None:
+    """Measure on this machine how long the experiments' detectors take, for the estimate."""
+    from mtpd.experiment.estimate import workloads
+    from mtpd.experiment.load import load_experiment
+    from mtpd.layout import Layout, calibration_file
+    from mtpd.lease import leased_gpus
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    logging.getLogger("mtpd").setLevel(logging.INFO)
+
+    needed = workloads(
+        [(load_experiment(path), Layout(results, path.stem)) for path in experiments],
+        distillation=distillation,
+        size=size,
+    )
+    on_gpu = any(workload.device == "cuda" for workload in needed)
+    # Before torch is imported: it must not look at the devices of others.
+    with leased_gpus(1 if on_gpu else 0):
+        from mtpd.steps.calibrate import calibrate as measure
+
+        measure(needed, calibration or calibration_file(results), steps)
+
+
+@app.command()
 def pretrained(
     experiment: ExperimentFile, detector: DetectorName, results: Results = DEFAULT_RESULTS
 ) -> None:
@@ -396,62 +451,6 @@ def fetch_zoo(
 
     for path in fetch_named(names, sha256, note):
         typer.echo(path)
-
-
-@app.command()
-def estimate(
-    experiments: ExperimentFiles,
-    results: Results = DEFAULT_RESULTS,
-    calibration: CalibrationFile = None,
-) -> None:
-    """Show jobs, GPU hours, wall time and disk of what is left to do; starts nothing."""
-    from mtpd.experiment.estimate import estimate as estimate_experiment
-    from mtpd.experiment.load import load_experiment
-    from mtpd.experiment.speed import Calibration, Speed
-    from mtpd.layout import Layout, calibration_file
-    from mtpd.reporting.estimate import print_estimate
-
-    speed = Speed(Calibration.load(calibration or calibration_file(results)))
-    estimates = [
-        estimate_experiment(load_experiment(path), Layout(results, path.stem), speed)
-        for path in experiments
-    ]
-    print_estimate(estimates, speed)
-
-
-@app.command()
-def calibrate(
-    experiments: ExperimentFiles,
-    results: Results = DEFAULT_RESULTS,
-    calibration: CalibrationFile = None,
-    distillation: Annotated[
-        bool, typer.Option(help="Measure every student with every teacher as well.")
-    ] = False,
-    size: Annotated[
-        tuple[int, int] | None, typer.Option(help="Image size in place of the experiments'.")
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of which the median counts.")] = 10,
-) -> None:
-    """Measure on this machine how long the experiments' detectors take, for the estimate."""
-    from mtpd.experiment.estimate import workloads
-    from mtpd.experiment.load import load_experiment
-    from mtpd.layout import Layout, calibration_file
-    from mtpd.lease import leased_gpus
-
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    logging.getLogger("mtpd").setLevel(logging.INFO)
-
-    needed = workloads(
-        [(load_experiment(path), Layout(results, path.stem)) for path in experiments],
-        distillation=distillation,
-        size=size,
-    )
-    on_gpu = any(workload.device == "cuda" for workload in needed)
-    # Before torch is imported: it must not look at the devices of others.
-    with leased_gpus(1 if on_gpu else 0):
-        from mtpd.steps.calibrate import calibrate as measure
-
-        measure(needed, calibration or calibration_file(results), steps)
 
 
 @app.command()

@@ -55,6 +55,7 @@ class CocoSummary:
         n_crowds: How many of those are crowds.
         has_masks: Every annotation to use has a polygon or RLE mask.
         dropped: Number of boxes left out, by reason.
+        odd: Number of boxes that are as bad and stay, by reason.
         boxes_per_class: Number of annotations to use by class name, crowds included.
         sha256: Of the bytes of ``annotations``.
     """
@@ -66,6 +67,7 @@ class CocoSummary:
     n_crowds: int
     has_masks: bool
     dropped: dict[str, int]
+    odd: dict[str, int]
     boxes_per_class: dict[str, int]
     sha256: str
 
@@ -74,7 +76,7 @@ def check_coco(
     annotations: Path,
     images: Path,
     *,
-    bad_boxes: Literal["error", "drop"] = "error",
+    bad_boxes: Literal["error", "drop", "keep"] = "error",
     cleaned: Path | None = None,
     border: float = BORDER,
 ) -> CocoSummary:
@@ -85,7 +87,8 @@ def check_coco(
         images: Folder that its file names are relative to.
         bad_boxes: Whether a box that is not four finite numbers, has no area, is less than a
             pixel wide or high, leaves its image by more than ``border`` or lies wholly outside it
-            is an error or left out. Crowds may have any four numbers.
+            is an error, left out, or kept as it is (a box without four finite numbers is an error
+            then too). Crowds may have any four numbers.
         cleaned: Where a copy without the bad boxes is written if there are any; needed to drop.
         border: Pixels by which a box may leave its image; infinite where boxes are drawn around
             whole objects, seen or not.
@@ -100,7 +103,11 @@ def check_coco(
     _check_images(annotations, images, coco["images"])
 
     bad = find_bad_boxes(coco, border)
-    if bad and bad_boxes == "error":
+    odd = {}
+    if bad_boxes == "keep":
+        odd = {i: reason for i, reason in bad.items() if reason != NOT_NUMBERS}
+        bad = {i: reason for i, reason in bad.items() if reason == NOT_NUMBERS}
+    if bad and bad_boxes != "drop":
         _refuse(annotations, coco, bad)
     kept = [item for i, item in enumerate(coco["annotations"]) if i not in bad]
     if not kept:
@@ -123,6 +130,7 @@ def check_coco(
         n_crowds=sum(1 for item in kept if item["iscrowd"]),
         has_masks=all(_has_mask(item) for item in kept),
         dropped=dict(Counter(bad.values())),
+        odd=dict(Counter(odd.values())),
         boxes_per_class={name: per_class[name] for name in names.values()},
         sha256=sha256_of(used),
     )

@@ -18,11 +18,30 @@ from mtpd.errors import UserError
 from mtpd.experiment import jobs
 from mtpd.experiment.config_names import ConfigName
 from mtpd.experiment.images import Images, count_images
-from mtpd.experiment.orders import chains_so_far
+from mtpd.experiment.orders import known_chains
 from mtpd.experiment.settings import Experiment, Resources, Run, Training
 from mtpd.experiment.speed import Answer, Calibration, Kind, Speed, Workload, as_json
 from mtpd.layout import Layout, ModelFolder
 from mtpd.selection.chains import Chain, stages_to_train
+from mtpd.zoo.sources import remote_weights
+
+RULES = (
+    "data",
+    "fetch",
+    "pretrained",
+    "check",
+    "check_pair",
+    "train",
+    "evaluate_detector",
+    "features",
+    "costs",
+    "order",
+    "stage",
+    "evaluate_stage",
+    "results",
+    "cost_matrix",
+)
+"""Of the workflow, as far as they belong to one experiment."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +50,7 @@ class Job:
 
     Attributes:
         rule: That makes it.
+        product: A file by which it is known; None: nobody knows yet where it will lie.
         seconds: From its start to its end, all of it.
         part_left: 0: it is done; 1: it has not begun.
         gpus: That it uses.
@@ -39,6 +59,7 @@ class Job:
     """
 
     rule: str
+    product: Path | None
     seconds: float
     part_left: float
     gpus: int = 0
@@ -161,48 +182,75 @@ class _Planner:
     def __init__(self, experiment: Experiment, layout: Layout, speed: Speed) -> None:
         self.experiment, self.layout, self.speed = experiment, layout, speed
         self.images = count_images(experiment, layout)
+        members = jobs.all_members(experiment)
+        self.data_decides = len(jobs.chains_of_runs(experiment, {})) < len(members)
         self.jobs: list[Job] = []
+        self.downloads: dict[Path, Job] = {}
+        self.fetched: dict[str, list[Job]] = {name: [] for name in experiment.detectors}
         self.trained: dict[str, Job] = {}
         self.pairs: dict[tuple[str, str], Job] = {}
 
     def estimate(self) -> Estimate:
         experiment = self.experiment
-        known = chains_so_far(experiment, self.layout)
+        known = known_chains(experiment, self.layout)
         bound = jobs.chains_of_runs(experiment, self._longest_orders())
         undecided = {name: chain for name, chain in bound.items() if name not in known}
-        ordered = self._before_stages()
+        ordered = self._before_stages(bound)
         evaluated = self._known_stages(known) + self._unknown_stages(undecided, ordered)
         self._add("results", self.layout.table("csv"), 0, (*ordered, *evaluated))
+        if jobs.order_needs_costs(experiment):
+            self._add("cost_matrix", self.layout.figure("costs", "pdf"), 0, ordered)
         return Estimate(self.layout.experiment, tuple(self.jobs), tuple(undecided), self.images)
 
-    def _before_stages(self) -> tuple[Job, ...]:
+    def _before_stages(self, chains: dict[str, Chain]) -> tuple[Job, ...]:
         """Jobs of the detectors, and of the order; gives the last ones."""
         experiment, layout = self.experiment, self.layout
         data = self._add("data", layout.dataset, 0)
+        self._fetch(chains)
         checks = {
-            name: self._add("check", layout.detector(name).check, 0, (data,))
+            name: self._add("check", layout.detector(name).check, 0, (data, *self.fetched[name]))
             for name in experiment.detectors
         }
         for method, teacher in jobs.pairs(experiment):
             needed = checks[experiment.student.name], checks[teacher]
-            self.pairs[method, teacher] = self._add(
-                "check_pair", layout.pair(method, teacher), 0, needed
-            )
+            product = layout.pair(method, teacher)
+            self.pairs[method, teacher] = self._add("check_pair", product, 0, needed)
         for name in experiment.detectors:
-            self.trained[name] = self._train(name, checks[name])
+            self.trained[name] = self._train(name, (checks[name], *self.fetched[name]))
         evaluated = tuple(
             self._evaluate("evaluate_detector", layout.detector(name), name, self.trained[name])
             for name in experiment.detectors
         )
-        if all(jobs.is_decided(run) for run in experiment.runs.values()):
-            return evaluated
         costs: tuple[Job, ...] = ()
         if jobs.order_needs_costs(experiment):
             caches = tuple(self._features(name) for name in experiment.detectors)
             costs = (self._add("costs", layout.costs, 0, caches),)
+        if not self.data_decides:
+            return evaluated
         return (*evaluated, self._add("order", layout.order, 0, (*evaluated, *costs)))
 
-    def _train(self, name: str, check: Job) -> Job:
+    def _fetch(self, chains: dict[str, Chain]) -> None:
+        """Weights of others that detectors are, or start from. The network's speed is not known."""
+        experiment, layout = self.experiment, self.layout
+        student, afresh = experiment.student.name, False
+        for member, chain in chains.items():
+            method = jobs.run_of(experiment, member).method
+            afresh |= jobs.starts_afresh(experiment, method, chain.prefixes()[0])
+        for name in experiment.detectors:
+            detector = experiment.detector(name)
+            remote = remote_weights(detector)
+            if remote is not None:
+                product = layout.fetched(remote.file)
+                job = self.downloads.get(product) or self._add("fetch", product, 0)
+                self.downloads[product] = job
+                self.fetched[name].append(job)
+            trained = detector.weights is None and detector.start_from is None
+            starts = trained or (name == student and afresh)
+            if starts and jobs.starts_pretrained(experiment, name):
+                job = self._add("pretrained", layout.detector(name).pretrained, 0)
+                self.fetched[name].append(job)
+
+    def _train(self, name: str, after: tuple[Job, ...]) -> Job:
         detector, folder = self.experiment.detector(name), self.layout.detector(name)
         training = self.experiment.detector_training(name)
         workload = self._workload(name, training)
@@ -210,7 +258,7 @@ class _Planner:
         if detector.weights is None:
             step = self.speed.ask("train_step", workload).seconds
             seconds = self._training_seconds(training, workload, step)
-        return self._add_model("train", folder, workload, seconds, (check,))
+        return self._add_model("train", folder, workload, seconds, after)
 
     def _known_stages(self, chains: dict[str, Chain]) -> tuple[Job, ...]:
         """Stages that the settings or the order step have decided: each once."""
@@ -321,17 +369,25 @@ class _Planner:
         return Workload(
             config=detector.config,
             options=as_json(detector.options),
-            image_size=self.experiment.pipeline.size or self.speed.assumptions.image_size,
+            image_size=self._image_size(),
             batch_size=training.batch_size or config.batch_size,
             amp=config.amp if training.amp is None else training.amp,
             device="cuda" if on_gpu else "cpu",
             threads=0 if on_gpu else resources.threads,
         )
 
+    def _image_size(self) -> tuple[int, int]:
+        """Without a size of the experiment's own, what is usual stands for the configs'."""
+        pipeline = self.experiment.pipeline
+        if pipeline.size is not None:
+            return pipeline.size
+        width, height = self.speed.assumptions.image_size
+        return max(1, round(width * pipeline.scale)), max(1, round(height * pipeline.scale))
+
     def _longest_orders(self) -> dict[str, tuple[str, ...]]:
-        """For every run that the data orders: as many of the slowest teachers as it may take."""
+        """For every chain that the data orders: as many of the slowest teachers as it may have."""
         experiment = self.experiment
-        if all(jobs.is_decided(run) for run in experiment.runs.values()):
+        if not self.data_decides:
             return {}
         training = experiment.detector_training(experiment.student.name)
         forward = {
@@ -339,17 +395,12 @@ class _Planner:
             for name in experiment.teachers
         }
         slowest = tuple(sorted(forward, key=lambda name: (-forward[name], name)))
-        return {
-            member: slowest[: self._most_stages(run)]
-            for name, run in experiment.runs.items()
-            if not jobs.is_decided(run)
-            for member in jobs.members(experiment, name)
-        }
-
-    def _most_stages(self, run: Run) -> int:
-        if run.order == "direct":
-            return 1
-        return jobs.teachers_at_most(self.experiment, run)
+        orders = {}
+        for member in jobs.all_members(experiment):
+            run = jobs.run_of(experiment, member)
+            most = 1 if run.order == "direct" else jobs.teachers_at_most(experiment, run)
+            orders[member] = slowest[:most]
+        return orders
 
     def _add_model(
         self,
@@ -364,7 +415,10 @@ class _Planner:
         startup = self.speed.assumptions.startup_seconds
         resources = self.experiment.resources.train
         n_bytes = 4 * self.speed.n_parameters(workload)
-        job = Job(rule, startup + seconds, part_left, resources.gpus, tuple(after), n_bytes)
+        product = None if folder is None else folder.weights
+        job = Job(
+            rule, product, startup + seconds, part_left, resources.gpus, tuple(after), n_bytes
+        )
         self.jobs.append(job)
         return job
 
@@ -377,11 +431,11 @@ class _Planner:
         resources: Resources | None = None,
         n_bytes: float = 0,
     ) -> Job:
-        """A job that makes ``product``; None: nobody knows yet where it will lie."""
+        """A job that makes ``product``."""
         part_left = 0.0 if product is not None and product.exists() else 1.0
         gpus = 0 if resources is None else resources.gpus
         startup = self.speed.assumptions.startup_seconds
-        job = Job(rule, startup + seconds, part_left, gpus, tuple(after), n_bytes)
+        job = Job(rule, product, startup + seconds, part_left, gpus, tuple(after), n_bytes)
         self.jobs.append(job)
         return job
 
@@ -398,11 +452,15 @@ def _part_left(folder: ModelFolder) -> float:
 
 
 def total(estimates: Iterable[Estimate]) -> Estimate:
-    """Several experiments together, which do not wait for each other."""
+    """Several experiments together, which do not wait for each other.
+
+    What two of them need, such as a file that both fetch, counts once.
+    """
     every = list(estimates)
+    found = {job.product or id(job): job for one in every for job in one.jobs}
     return Estimate(
         "total",
-        tuple(job for one in every for job in one.jobs),
+        tuple(found.values()),
         tuple(f"{one.name}/{run}" for one in every for run in one.undecided),
     )
 
@@ -411,7 +469,7 @@ def count_rules(estimate: Estimate) -> dict[str, tuple[int, int]]:
     """Rule → jobs done, jobs left; in the order of the workflow."""
     every = Counter(job.rule for job in estimate.jobs)
     left = Counter(job.rule for job in estimate.left)
-    return {rule: (count - left[rule], left[rule]) for rule, count in every.items()}
+    return {rule: (every[rule] - left[rule], left[rule]) for rule in sorted(every, key=RULES.index)}
 
 
 HEADINGS = ("experiment", "jobs left", "GPU hours", "hours in turn", "hours at once", "disk")
@@ -450,7 +508,9 @@ def notes(estimates: Sequence[Estimate], speed: Speed) -> list[str]:
     for one in estimates:
         if one.images is not None:
             images.setdefault(one.images.source, []).append(one.name)
-    lines += [f"Images: {source} ({', '.join(names)})." for source, names in images.items()]
+    for known_from, names in images.items():
+        whose = f" ({', '.join(names)})" if len(images) > 1 else ""
+        lines.append(f"Images: {known_from}{whose}.")
     if any(one.undecided for one in estimates):
         lines.append("≤: the data decides the order of some runs, which count at their longest.")
     return lines

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mtpd.data.dataset import Dataset
-from mtpd.experiment.settings import Experiment, ShapesData
+from mtpd.experiment.jobs import annotations_of
+from mtpd.experiment.settings import CocoSplit, Experiment, ShapesData
 from mtpd.experiment.speed import Assumptions
 from mtpd.layout import Layout
 
 SMALL_FILE = 64 * 1024 * 1024
-"""Annotations up to so many bytes are read. COCO's own training set has 448 MB."""
+"""Annotations of published data sets are read up to so many bytes. COCO's have 448 MB."""
 
 
 NOT_THERE = "assumed as many as COCO has, as the data is not there"
@@ -53,30 +54,26 @@ def count_images(experiment: Experiment, layout: Layout) -> Images:
     }
     if isinstance(data, ShapesData):
         return Images(named, "settings")
-    known = Assumptions.load().images.get(data.source)
-    if isinstance(known, dict):
-        return Images(known, f"known size of {data.source}")
-    found = {name: _of_split(data.root, split) for name, split in named.items()}
+    assumptions = Assumptions.load()
+    published = assumptions.images.get(data.source, {})
+    found = {name: _of_split(data.root, split, published) for name, split in named.items()}
     sources = dict.fromkeys(source for _, source in found.values())
-    usual = Assumptions.load().default_images
+    usual = assumptions.default_images
     return Images(
         {name: count or usual[name] for name, (count, _) in found.items()}, ", ".join(sources)
     )
 
 
-def _of_split(root: Path, split: Any) -> tuple[int | None, str]:
-    """Images of one split in COCO format, or of a list of Pascal VOC's; and how that is known."""
-    if isinstance(split, str):
-        listed = root / "ImageSets" / "Main" / f"{split}.txt"
-        if listed.is_file():
-            lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()
-            return sum(bool(line.strip()) for line in lines), "lists of images"
-        return None, NOT_THERE
-    annotations = root / split.annotations
-    if annotations.is_file() and annotations.stat().st_size <= SMALL_FILE:
-        # Every image has a file name, and nothing else has.
-        return annotations.read_bytes().count(b'"file_name"'), "annotations"
-    known = Assumptions.load().images.get(annotations.name)
-    if isinstance(known, int):
-        return known, "known size of COCO"
-    return None, NOT_THERE
+def _of_split(
+    root: Path, split: CocoSplit | Path | str, published: dict[str, int]
+) -> tuple[int | None, str]:
+    """Images of one split, and how that is known; ``published`` is by what lists them."""
+    listed = root / annotations_of(split)
+    known = published.get(listed.name)
+    if listed.is_file() and (known is None or listed.stat().st_size <= SMALL_FILE):
+        content = listed.read_bytes()
+        if listed.suffix == ".json":
+            # Every image has a file name, and nothing else has.
+            return content.count(b'"file_name"'), "annotations"
+        return sum(bool(line.strip()) for line in content.splitlines()), "lists of images"
+    return (None, NOT_THERE) if known is None else (known, "published sizes of the data set")

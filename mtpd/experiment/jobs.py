@@ -22,11 +22,6 @@ def strategy_of(run: Run) -> str | tuple[str, ...]:
     return () if run.order == "none" else run.order
 
 
-def is_decided(run: Run) -> bool:
-    """Whether the settings alone say what the run's teachers are."""
-    return run.order == "random" or not isinstance(strategy_of(run), str)
-
-
 def members(experiment: Experiment, name: str) -> tuple[str, ...]:
     """Names of the chains of the run ``name``: the run's own, or one for each of its seeds."""
     seeds = experiment.runs[name].seeds
@@ -115,7 +110,8 @@ def _decided_teachers(experiment: Experiment, member: str) -> Sequence[str] | No
     run = run_of(experiment, member)
     if run.order == "random":
         return random_order(experiment, member, {}).teachers
-    return strategy_of(run) if is_decided(run) else None
+    strategy = strategy_of(run)
+    return None if isinstance(strategy, str) else strategy
 
 
 def starts_afresh(experiment: Experiment, method: str, chain: Chain) -> bool:

@@ -45,19 +45,21 @@ _COCO = {
     "AR_m": "AR medium",
     "AR_l": "AR large",
 }
-_STREAMING = {
-    "sAP": "sAP",
-    "sAP_50": "sAP50",
-    "sAP_75": "sAP75",
-    "sAP_s": "sAP small",
-    "sAP_m": "sAP medium",
-    "sAP_l": "sAP large",
+
+STREAMING: dict[str, Metric] = {
+    "sAP": _percent("sAP"),
+    "sAP_50": _percent("sAP50"),
+    "sAP_75": _percent("sAP75"),
+    "sAP_s": _percent("sAP small"),
+    "sAP_m": _percent("sAP medium"),
+    "sAP_l": _percent("sAP large"),
 }
+"""Those that depend on the detector's latency."""
 
 SPLIT_METRICS: dict[str, Metric] = {
     **{f"bbox_{key}": _percent(f"box {title}") for key, title in _COCO.items()},
     **{f"segm_{key}": _percent(f"mask {title}") for key, title in _COCO.items()},
-    **{key: _percent(title) for key, title in _STREAMING.items()},
+    **STREAMING,
     "crowd_AP": _percent("AP"),
     "crowd_MR": _percent("MR (lower is better)"),
     "crowd_JI": _percent("JI"),

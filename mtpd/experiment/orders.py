@@ -10,7 +10,7 @@ from mtpd.layout import Layout
 from mtpd.selection.chains import Chain
 
 
-def chains_so_far(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
+def known_chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
     """Chains of the runs whose order is decided, by the settings or by the order step.
 
     Raises:

@@ -65,7 +65,8 @@ class CocoData(Settings):
     val: CocoSplit
     test: CocoSplit | None = Field(default=None, description="None: val is reported")
     bad_boxes: Literal["error", "drop"] = Field(
-        default="error", description="Boxes outside their image or of no area: stop, or leave out"
+        default="error",
+        description="Boxes outside their image or of no area: stop, or leave out of training",
     )
 
 
@@ -114,7 +115,7 @@ class CrowdHumanData(Settings):
     )
     bad_boxes: Literal["error", "drop"] = Field(
         default="drop",
-        description="Boxes of no area or wholly outside their image: stop, or leave out",
+        description="Boxes of no area or wholly outside their image: stop, or not trained on",
     )
 
 

@@ -55,7 +55,7 @@ class Assumptions(Settings):
     parameters: Parameters
     detections_bytes: PositiveInt
     feature_values: PositiveInt
-    images: dict[str, PositiveInt | dict[str, PositiveInt]]
+    images: dict[str, dict[str, PositiveInt]]
     default_images: dict[str, PositiveInt]
 
     @classmethod

@@ -50,7 +50,8 @@ def read_workflow(config: Mapping[str, Any]) -> Workflow:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(Workflow.model_fields)
+        of = Zoo if first["loc"][0] == "zoo" and len(first["loc"]) > 1 else Workflow
+        known = ", ".join(of.model_fields)
         raise UserError(
             f"config.yaml: {where}", first["msg"].lower(), f"the keys are: {known}"
         ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mtpd.reporting.figures import PAGE_WIDTH, PALETTE, save, style
+from mtpd.reporting.figures import CHARACTER, PAGE_WIDTH, PALETTE, save, style
 
 _MISSING: dict[str, Any] = {"facecolor": "white", "edgecolor": "0.5", "hatch": "//////"}
 
@@ -38,8 +38,8 @@ class Group:
     """The bars of one row.
 
     Attributes:
-        panel: Its first label, which it shares with others.
-        label: The other labels.
+        panel: All its labels but the last, which it shares with others.
+        label: The last one.
         bars: By column.
         axis: What the values are, with their unit.
     """
@@ -53,7 +53,7 @@ class Group:
 def draw_bars(
     groups: Sequence[Group], columns: Sequence[str], title: str, paths: Sequence[Path]
 ) -> None:
-    """Draw one panel for each first label, side by side on axes of their own.
+    """Draw one panel for the groups that share panel and axis, side by side.
 
     Args:
         groups: The rows.
@@ -61,26 +61,31 @@ def draw_bars(
         title: Above the figure.
         paths: Files to write; their suffix gives the format.
     """
-    panels = list(dict.fromkeys(group.panel for group in groups))
+    panels = list(dict.fromkeys((group.panel, group.axis) for group in groups))
     rows = math.ceil(len(panels) / 2)
     with style():
         figure = Figure(figsize=(PAGE_WIDTH, 0.7 + 2.2 * rows), layout="constrained")
         grid = list(figure.subplots(rows, min(2, len(panels)), squeeze=False).flat)
-        for axes, panel in zip(grid, panels, strict=False):
-            own = [group for group in groups if group.panel == panel]
+        for axes, (panel, axis) in zip(grid, panels, strict=False):
+            own = [group for group in groups if (group.panel, group.axis) == (panel, axis)]
             _draw_panel(axes, panel, own, columns)
-            axes.set_ylabel(f"{own[0].axis}, from {axes.get_ylim()[0]:g}")
+            axes.set_ylabel(f"{axis}, from {axes.get_ylim()[0]:g}")
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
-        handles = [
-            Patch(facecolor=face, edgecolor=PALETTE[index], label=f"{column}, {kind}")
-            for index, column in enumerate(columns)
-            for kind, face in (("published", "white"), ("measured", PALETTE[index]))
-        ]
-        handles.append(Patch(**_MISSING, label="not measured yet"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)))
+        handles = list(_handles(columns))
+        fitting = int(PAGE_WIDTH / (CHARACTER * (5 + max(map(len, columns)) + len(", published"))))
+        ncols = min(len(handles), max(1, fitting))
+        figure.legend(handles=handles, loc="outside lower center", ncols=ncols)
         figure.suptitle(title)
         save(figure, paths)
+
+
+def _handles(columns: Sequence[str]) -> Iterator[Patch]:
+    for index, column in enumerate(columns):
+        colour = PALETTE[index % len(PALETTE)]
+        yield Patch(facecolor="white", edgecolor=colour, label=f"{column}, published")
+        yield Patch(facecolor=colour, edgecolor=colour, label=f"{column}, measured")
+    yield Patch(**_MISSING, label="not measured yet")
 
 
 def _draw_panel(axes: Axes, panel: str, groups: Sequence[Group], columns: Sequence[str]) -> None:

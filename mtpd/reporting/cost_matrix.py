@@ -14,10 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from mtpd.reporting.figures import COLUMN_WIDTH, LINES, PALETTE, save, say_nothing_measured, style
+from mtpd.reporting.figures import (
+    CHARACTER,
+    COLUMN_WIDTH,
+    LINES,
+    PALETTE,
+    save,
+    say_nothing_measured,
+    style,
+)
 
 CELL = 0.42  # inches
-CHARACTER = 0.068  # inches, at the size of the figures' font
 
 
 def draw_cost_matrix(

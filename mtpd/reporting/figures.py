@@ -24,6 +24,9 @@ COLUMN_WIDTH = 3.35
 PAGE_WIDTH = 6.9
 """Inches: both columns."""
 
+CHARACTER = 0.068
+"""Inches: mean width of a character of the figures' text."""
+
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.grid": True,

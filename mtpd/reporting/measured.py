@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from mtpd.experiment import jobs
-from mtpd.experiment.metrics import METRICS, MODEL_METRICS, TRAINING_LOSS
+from mtpd.experiment.metrics import METRICS, MODEL_METRICS, STREAMING, TRAINING_LOSS
 from mtpd.experiment.paper import Chains, Model, Reference, models, trained_parts
 from mtpd.experiment.settings import Experiment
 from mtpd.reporting.records import Metrics, read_history, read_metrics
@@ -138,6 +138,7 @@ def _evaluation(metrics: Metrics, metric: str) -> dict[str, object]:
         "split": None if metric in MODEL_METRICS else metrics.reported_split,
         "image size": metrics.flops_image_size if metric == "flops" else None,
         "device": metrics.latency_device if metric == "latency_ms" else None,
+        "streaming latency (ms)": metrics.streaming_latency_ms if metric in STREAMING else None,
         "seed": metrics.seed,
         "settings hash": metrics.config_hash,
         "weights SHA-256": metrics.weights_sha256,

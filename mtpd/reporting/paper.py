@@ -215,9 +215,9 @@ class _Shown:
     def _legend(self) -> Iterator[str]:
         texts = [text for row in self.rows for text, _ in row]
         if any("%" in units for units in self._units.values()):
-            yield "AP and other accuracies in percent, their differences in percentage points"
+            yield "AP and other accuracies in percent"
         if any(part == "difference" for _, part in self.columns):
-            yield "difference: measured less published"
+            yield "difference: measured less published, of accuracies in percentage points"
         if any(MISSING in text for text in texts):
             yield f"{MISSING}: not measured yet"
         if any("±" in text for text in texts):

@@ -49,6 +49,7 @@ class Metrics(_Record):
     flops_image_size: Any = None
     latency_ms: FiniteFloat | None = None
     latency_device: str | None = None
+    streaming_latency_ms: FiniteFloat | None = None
     seed: int | None = None
     config_hash: str | None = None
     weights_sha256: str | None = None

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mtpd.files import whole_file
 
-PERCENT = ["AP", "AP50", "AP75", "mask AP", "val AP"]
+PERCENT = ["AP", "AP50", "AP75", "mask AP", "sAP", "crowd AP", "MR", "JI", "val AP"]
 DEVIATION = " standard deviation"
 """Behind a column's name: the sample standard deviation over seeds."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mtpd.experiment import jobs
-from mtpd.experiment.orders import chains_so_far
+from mtpd.experiment.orders import known_chains
 from mtpd.experiment.settings import Experiment
 from mtpd.layout import Layout
 from mtpd.reporting.cost_matrix import draw_cost_matrix
@@ -26,7 +26,7 @@ def write_cost_matrix(
     Raises:
         UserError: ``costs.json`` or ``order.json`` is not what its step writes.
     """
-    chains = chains_so_far(experiment, layout)
+    chains = known_chains(experiment, layout)
     orders: dict[str, Sequence[str] | None] = {}
     for run in runs:
         teachers = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
+from typing import Literal
 
 from mtpd.data.argoverse import convert_argoverse
 from mtpd.data.coco import BORDER, CocoSummary, check_coco, check_same_classes
@@ -47,7 +48,7 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
         summaries[split] = check_coco(
             annotations,
             images,
-            bad_boxes="error" if isinstance(data, ShapesData) else data.bad_boxes,
+            bad_boxes=_bad_boxes(data, split),
             cleaned=layout.data / f"{split}_cleaned.json",
             border=border_of(data),
         )
@@ -111,6 +112,13 @@ def border_of(data: Data) -> float:
     return math.inf if isinstance(data, CrowdHumanData) else BORDER
 
 
+def _bad_boxes(data: Data, split: str) -> Literal["error", "drop", "keep"]:
+    """What to do with bad boxes: an evaluation counts them, as the published figures do."""
+    if isinstance(data, ShapesData) or data.bad_boxes == "error":
+        return "error"
+    return "drop" if split == "train" else "keep"
+
+
 def _report(split: str, summary: CocoSummary) -> None:
     """Say what was found; nothing is left out in silence."""
     log = logging.getLogger(__name__)
@@ -121,3 +129,5 @@ def _report(split: str, summary: CocoSummary) -> None:
         log.info("%s: %d of the boxes are crowds or ignore regions", split, summary.n_crowds)
     for reason, count in summary.dropped.items():
         log.warning("%s: left out %d boxes %s", split, count, reason)
+    for reason, count in summary.odd.items():
+        log.warning("%s: evaluation counts %d boxes %s", split, count, reason)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtpd.experiment import jobs
 from mtpd.experiment.metrics import METRICS
-from mtpd.experiment.orders import chains_so_far
+from mtpd.experiment.orders import known_chains
 from mtpd.experiment.paper import (
     FIGURE_SUFFIXES,
     TABLE_SUFFIXES,
@@ -53,7 +53,7 @@ def write_paper(
         UserError: A file below ``results`` is not what its step writes.
     """
     chains = {
-        name: chains_so_far(experiment, Layout(results, name))
+        name: known_chains(experiment, Layout(results, name))
         for name, experiment in experiments.items()
     }
     writer = _Writer(paper, Measurements(experiments, results, chains))
@@ -100,8 +100,8 @@ class _Writer:
                 name: Bar(cell.published, measurements[name].mean, measurements[name].deviation)
                 for name, cell in cells.items()
             }
-            panel, label = row.labels[0], ", ".join(row.labels[1:])
-            groups.append(Group(panel if label else "", label or panel, bars, ", ".join(axes)))
+            *panel, label = row.labels
+            groups.append(Group(", ".join(panel), label, bars, ", ".join(axes)))
         draw_bars(groups, columns, figure.title or table.title, paths)
 
     def _stages(self, figure: ApOverStages, paths: list[Path]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtpd.errors import UserError
 from mtpd.experiment.jobs import all_members, run_of
-from mtpd.experiment.orders import chains_so_far
+from mtpd.experiment.orders import known_chains
 from mtpd.experiment.settings import Detector, Experiment
 from mtpd.layout import Layout, ModelFolder
 from mtpd.reporting.status import (
@@ -57,7 +57,7 @@ def collect_status(
 
 
 def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentStatus:
-    chains = chains_so_far(experiment, layout)
+    chains = known_chains(experiment, layout)
     detectors = []
     for name in experiment.detectors:
         folder = layout.detector(name)

@@ -161,6 +161,8 @@ def _attempt(session: requests.Session, url: str, part: Path, advance: Advance) 
         requests.RequestException: The host refuses.
     """
     known, done = _known(url, part)
+    if known is not None and done == known.total:
+        return
     # Compressed, the bytes of a range would not be those of the file.
     headers = {"Accept-Encoding": "identity"}
     if known is not None:
@@ -220,7 +222,7 @@ def _known(url: str, part: Path) -> tuple[_Version | None, int]:
     except (UserError, TypeError):
         known = None
     done = _size(part)
-    if known is None or known.url != url or not done or done >= (known.total or done + 1):
+    if known is None or known.url != url or not done or done > (known.total or done):
         part.unlink(missing_ok=True)
         return None, 0
     return known, done

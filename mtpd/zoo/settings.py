@@ -58,9 +58,13 @@ class Zoo(Settings):
         return self.mirrors[prefix] + url.removeprefix(prefix)
 
     def export(self) -> None:
-        """Give the jobs of this process these settings, and the folder that they mean here."""
-        settings = self.model_copy(update={"cache": self.folder})
-        os.environ[VARIABLE] = settings.model_dump_json()
+        """Give the jobs of this process these settings, and the folder that they mean here.
+
+        Inside such a job they stay as they are: on its machine the folder could be another.
+        """
+        if not os.environ.get(VARIABLE):
+            settings = self.model_copy(update={"cache": self.folder})
+            os.environ[VARIABLE] = settings.model_dump_json()
 
 
 def zoo_settings(config: Path = CONFIG) -> Zoo:

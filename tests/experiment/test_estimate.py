@@ -18,6 +18,7 @@ import pytest
 from micro import MICRO, PROJECT, SMALL, changed
 
 from mtpd.data.dataset import Dataset, Split
+from mtpd.data.published import COUNTS
 from mtpd.experiment.estimate import (
     Estimate,
     count_rules,
@@ -143,6 +144,41 @@ def test_orders_of_the_data_count_at_their_longest(layout: Layout) -> None:
     assert seconds_of(found, "features") == pytest.approx([3, 3, 4.5, 3])
 
 
+def test_every_seed_is_a_chain(layout: Layout) -> None:
+    runs = {
+        "known": {"method": "fm", "order": ["a", "c"], "seeds": [0, 1]},
+        "unknown": {"method": "fm", "order": "direct", "seeds": [0, 1, 2]},
+    }
+    found = estimated(layout, ("runs", runs))
+    assert seconds_of(found, "stage") == pytest.approx([8] * 4 + [9] * 3)
+    assert found.undecided == ("unknown~0", "unknown~1", "unknown~2")
+
+
+def test_weights_are_fetched_once_for_all_experiments(tmp_path: Path) -> None:
+    config = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
+    changes = ("teachers.b", {"config": config, "weights": "zoo"}), ("runs", {})
+    one = estimated(Layout(tmp_path, "one"), *changes)
+    two = estimated(Layout(tmp_path, "two"), *changes)
+    assert count_rules(one)["fetch"] == count_rules(two)["fetch"] == (0, 1)
+    assert seconds_of(one, "train") == pytest.approx([6, 6, 0, 6])
+    assert "pretrained" not in count_rules(one)
+    rules = count_rules(total([one, two]))
+    assert (rules["fetch"], rules["train"]) == ((0, 1), (0, 8))
+
+
+def test_a_detector_that_is_trained_starts_from_a_fetched_backbone(layout: Layout) -> None:
+    config = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
+    rules = count_rules(estimated(layout, ("teachers.b", {"config": config})))
+    assert rules["pretrained"] == (0, 1)
+    assert "fetch" not in rules
+
+
+def test_a_trial_scales_the_usual_images(layout: Layout) -> None:
+    scaled = ("pipeline", {"scale": 0.5})
+    needed = workloads([(Experiment.model_validate(changed(MICRO, scaled)), layout)])
+    assert {workload.image_size for workload in needed} == {(666, 400)}
+
+
 def test_a_budget_has_the_epochs_of_the_other_run(layout: Layout) -> None:
     alone = {"method": "fm", "order": "none", "budget": "progressive"}
     found = estimated(layout, ("runs.alone", alone))
@@ -234,13 +270,30 @@ def test_images_of_coco_are_known_and_those_of_a_file_are_counted(
 ) -> None:
     images = count_images(coco(tmp_path), layout)
     assert images.splits == {"train": 118287, "val": 5000}
-    assert images.source == "known size of COCO"
+    assert images.source == "published sizes of the data set"
     annotations = {"images": [{"id": n, "file_name": f"{n}.jpg"} for n in range(3)]}
     for name in ("train", "val"):
         file = tmp_path / f"instances_{name}2017.json"
         file.write_text(json.dumps(annotations, indent=1))
     images = count_images(coco(tmp_path), layout)
     assert (images.splits, images.source) == ({"train": 3, "val": 3}, "annotations")
+
+
+def test_published_sizes_are_those_of_the_check_of_data() -> None:
+    known = {
+        source: {name: counts.images for name, counts in files.items()}
+        for source, files in COUNTS.items()
+    }
+    assert Assumptions.load().images == known
+
+
+def test_images_of_crowdhuman_are_its_lines(layout: Layout, tmp_path: Path) -> None:
+    data = ("data", {"source": "crowdhuman", "root": str(tmp_path)})
+    experiment = Experiment.model_validate(changed(MICRO, data))
+    assert count_images(experiment, layout).splits == {"train": 15000, "val": 4370}
+    for split in ("train", "val"):
+        (tmp_path / f"annotation_{split}.odgt").write_text('{"ID": "a"}\n{"ID": "b"}\n')
+    assert count_images(experiment, layout).splits == {"train": 2, "val": 2}
 
 
 def test_images_of_voc_are_listed(layout: Layout, tmp_path: Path) -> None:
@@ -259,7 +312,7 @@ def test_the_text_says_what_it_rests_on(layout: Layout) -> None:
     text = format_estimate([estimate(experiment, layout, speed)], speed)
     assert "≤ 23 of 23" in text
     assert "Speeds: measured on Test cpu." in text
-    assert "Images: settings (micro)." in text
+    assert "Images: settings." in text
     speed = Speed(Calibration())
     text = format_estimate([estimate(experiment, layout, speed)], speed)
     assert "Speeds: assumed, for a CPU; `mtpd calibrate` measures them." in text

@@ -157,3 +157,20 @@ def test_long_names_do_not_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert box.x1 <= figure.bbox.width
     bottoms = [label.get_window_extent().y0 for label in figure.axes[0].get_xticklabels()]
     assert min(bottoms) > box.y1
+
+
+def test_a_legend_of_many_bars_stays_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(bars, "save", lambda figure, paths: drawn.append(figure))
+    columns = [f"{mechanism} {way}" for mechanism in ("CWD", "FGD", "MGD") for way in ("a", "long")]
+    groups = [
+        Group("R50", kind, dict.fromkeys(columns, Bar(40.0, None)), f"{kind} AP")
+        for kind in ("box", "mask")
+    ]
+    bars.draw_bars(groups, columns, "title", [])
+    (figure,) = drawn
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert (box.x0 >= 0, box.x1 <= figure.bbox.width) == (True, True)
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_ylabel() for axes in panels] == ["box AP, from 39", "mask AP, from 39"]

@@ -85,14 +85,27 @@ def test_wrong_annotations_are_one_line_and_leave_nothing_behind(
     assert not (tmp_path / "results" / "micro" / "data" / "dataset.json").exists()
 
 
-def test_bad_boxes_are_left_out_where_the_experiment_says_so(
-    write_experiment: Any, coco: dict[str, Any], tmp_path: Path
+def test_bad_boxes_are_left_out_of_training_and_count_in_evaluation(
+    write_experiment: Any, coco: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = prepared(write_experiment(("data", coco)), tmp_path)
-    edit(coco, "val", lambda c: c["annotations"][0].update(bbox=[2, 2, 0, 5]))
+    for split in ("train", "val"):
+        edit(coco, split, lambda c: c["annotations"][0].update(bbox=[2, 2, 0, 5]))
     dataset = prepared(write_experiment(("data", {**coco, "bad_boxes": "drop"})), tmp_path)
-    assert dataset.splits["val"].n_boxes == whole.splits["val"].n_boxes - 1
-    assert dataset.splits["val"].annotations.name == "val_cleaned.json"
+    assert dataset.splits["train"].n_boxes == whole.splits["train"].n_boxes - 1
+    assert dataset.splits["train"].annotations.name == "train_cleaned.json"
+    assert dataset.splits["val"].n_boxes == whole.splits["val"].n_boxes
+    assert dataset.splits["val"].annotations == whole.splits["val"].annotations
+    assert "train: left out 1 boxes of no area" in caplog.text
+    assert "val: evaluation counts 1 boxes of no area" in caplog.text
+
+
+def test_a_box_that_is_none_is_refused_in_evaluation_too(
+    write_experiment: Any, coco: dict[str, Any], tmp_path: Path
+) -> None:
+    edit(coco, "val", lambda c: c["annotations"][0].update(bbox=[2, 2, 5]))
+    with pytest.raises(UserError, match="not four finite numbers"):
+        prepared(write_experiment(("data", {**coco, "bad_boxes": "drop"})), tmp_path)
 
 
 def test_no_data_root_is_one_line(

@@ -136,6 +136,18 @@ def test_figures_that_are_no_fraction(case: Case) -> None:
     assert found[1, "training_loss"]["split"] == "train"
 
 
+def test_streaming_accuracy_comes_with_its_latency(case: Case) -> None:
+    cells = {m: cell(detector="student", metric=m) for m in ("sAP", "bbox_mAP")}
+    case.write(("tables.best.rows", [{"labels": ["x", "y"], "cells": cells}]))
+    splits = {"test": {"sAP": 0.2, "bbox_mAP": 0.3}}
+    student = case.layout.detector("student")
+    case.put(student, None, splits=splits, streaming_latency_ms=33.5)
+    found = lines(case)
+    assert float(found[1, "sAP"]["measured"]) == 20
+    assert found[1, "sAP"]["streaming latency (ms)"] == 33.5
+    assert pd.isna(found[1, "bbox_mAP"]["streaming latency (ms)"])
+
+
 @pytest.mark.parametrize(
     ("metric", "reason"),
     [

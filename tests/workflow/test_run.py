@@ -156,10 +156,11 @@ def test_a_changed_setting_runs_exactly_what_it_affects(
 
 
 def test_the_order_is_decided_and_followed(finished: Project) -> None:
-    """Last: it goes on with the finished folder, where only the order's jobs are missing."""
+    """Last: it goes on with the finished folder, where the order's jobs and seeds are missing."""
     finished.write(("runs", CHOSEN))
     planned = finished.planned()
-    assert not any(job.startswith(("train", "stage")) for job in planned)
+    trainings = [job for job in planned if job.startswith(("train", "stage"))]
+    assert trainings == ["stage fm b", "stage fm b~1", "stage fm b~2"]
     assert "costs" in planned
     finished.run()
     assert finished.planned() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import json
 import logging
 import os
 import shutil
@@ -71,6 +72,17 @@ def test_it_goes_on_in_another_process(host: Host, zoo: Zoo) -> None:
     host.cut_after, host.requests = [], []
     assert fetch(remote(host), zoo).read_bytes() == CONTENT
     assert host.requests == [(f"v2.0/{NAME}", "bytes=262144-")]
+    assert cache_holds_only_the_file(zoo)
+
+
+def test_what_had_come_whole_is_only_verified(host: Host, zoo: Zoo) -> None:
+    """As after a job that was killed while it computed the hash."""
+    zoo.folder.mkdir()
+    (zoo.folder / f"{NAME}.part").write_bytes(CONTENT)
+    version = {"url": remote(host).url, "validator": None, "total": len(CONTENT)}
+    (zoo.folder / f"{NAME}.part.json").write_text(json.dumps(version))
+    assert fetch(remote(host), zoo).read_bytes() == CONTENT
+    assert not host.requests
     assert cache_holds_only_the_file(zoo)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +115,8 @@ def test_settings_reach_the_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     given.export()
     monkeypatch.setenv("MTPD_CACHE", "elsewhere")
     assert zoo_settings() == given.model_copy(update={"cache": tmp_path})
-    assert VARIABLE in os.environ
+    Zoo().export()  # as Snakemake does once more inside a job
+    assert zoo_settings().folder == tmp_path
 
 
 def test_settings_of_the_file(tmp_path: Path) -> None:

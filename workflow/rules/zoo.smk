@@ -13,6 +13,10 @@ rule fetch:
     localrule: True
     conda:
         "../envs/mtpd.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=600,
     params:
         url=lambda wildcards: remote_file(wildcards).url,
         sha256=lambda wildcards: (
@@ -37,6 +41,10 @@ rule pretrained:
     localrule: True
     conda:
         "../envs/mtpd.yaml"
+    threads: asks("small", "threads")
+    resources:
+        mem_mb=asks("small", "mem_mb"),
+        runtime=asks("small", "runtime"),
     params:
         settings=settings(jobs.pretrained_settings, "detector"),
         cache=str(WORKFLOW.zoo.folder),
