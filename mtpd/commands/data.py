@@ -1,0 +1,74 @@
+"""``mtpd data``: prepare data sets, and check them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtpd.commands.options import DEFAULT_RESULTS, ExperimentFile, Results, log_info
+from mtpd.errors import UserError
+
+DataRoot = Annotated[
+    Path | None, typer.Option(help="Takes the place of the experiment's data.root.")
+]
+
+data = typer.Typer(help="Prepare data sets, and check them.", no_args_is_help=True)
+
+
+@data.command()
+def prepare(
+    experiment: ExperimentFile,
+    results: Results = DEFAULT_RESULTS,
+    data_root: DataRoot = None,
+) -> None:
+    """Check an experiment's data set for use, converting or generating it where needed."""
+    from mtpd.experiment.load import load_experiment
+    from mtpd.layout import Layout
+    from mtpd.steps.data import prepare_data
+
+    log_info()
+    settings = load_experiment(experiment, data_root)
+    prepare_data(settings, Layout(results, experiment.stem))
+
+
+@data.command("check")
+def check_data_sets(
+    experiments: Annotated[
+        list[Path] | None, typer.Argument(help="YAML files whose data sets are looked at.")
+    ] = None,
+    coco: Annotated[Path | None, typer.Option(help="Folder of COCO 2017.")] = None,
+    crowdhuman: Annotated[Path | None, typer.Option(help="Folder of CrowdHuman.")] = None,
+    argoverse_hd: Annotated[Path | None, typer.Option(help="Folder of Argoverse-HD.")] = None,
+    data_root: DataRoot = None,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="Decode images whole: finds damage inside PNGs.")
+    ] = False,
+    show: Annotated[int, typer.Option(min=0, help="Problems to print for each data set.")] = 10,
+    report: Annotated[Path | None, typer.Option(help="File for all problems.")] = None,
+) -> None:
+    """Say what is there of data sets and list everything that is wrong; changes nothing.
+
+    Data sets given by their folder must be whole, as published; an experiment's may be a part.
+    Exit status 1: something is wrong.
+    """
+    from mtpd.experiment.load import load_experiment
+    from mtpd.reporting.data_check import image_progress, print_data_report, write_list
+    from mtpd.steps.data_check import check_data, published_target, targets_of
+
+    folders = {"COCO 2017": coco, "CrowdHuman": crowdhuman, "Argoverse-HD": argoverse_hd}
+    targets = [published_target(name, root) for name, root in folders.items() if root is not None]
+    targets += targets_of((p.stem, load_experiment(p, data_root).data) for p in experiments or [])
+    if not targets:
+        raise UserError(
+            "mtpd data check", "names no data set", "give experiments, or --coco FOLDER"
+        )
+    with image_progress() as progress:
+        reports = [check_data(target, decode=decode, progress=progress) for target in targets]
+    for found in reports:
+        print_data_report(found, show)
+    if report is not None:
+        write_list(report, reports)
+    if any(found.problems for found in reports):
+        raise typer.Exit(1)

@@ -1,0 +1,119 @@
+"""Commands for people: how far experiments are, what they will take, and the papers' tables."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtpd.commands.options import DEFAULT_RESULTS, ExperimentFile, ExperimentFiles, Results
+
+CalibrationFile = Annotated[
+    Path | None, typer.Option(help="Measured speeds; none: calibration.yaml in the results folder.")
+]
+
+overview = typer.Typer()
+
+
+@overview.command()
+def status(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
+    """Show what is done, running, interrupted, failed or waiting; changes nothing."""
+    from mtpd.experiment.load import load_experiment
+    from mtpd.layout import Layout
+    from mtpd.reporting.status import print_status
+    from mtpd.steps.status import collect_status
+
+    print_status(collect_status(load_experiment(experiment), Layout(results, experiment.stem)))
+
+
+@overview.command()
+def estimate(
+    experiments: ExperimentFiles,
+    results: Results = DEFAULT_RESULTS,
+    calibration: CalibrationFile = None,
+) -> None:
+    """Show jobs, GPU hours, wall time and disk of what is left to do; starts nothing."""
+    from mtpd.experiment.estimate import estimate as estimate_experiment
+    from mtpd.experiment.load import load_experiment
+    from mtpd.experiment.speed import Calibration, Speed
+    from mtpd.layout import Layout, calibration_file
+    from mtpd.reporting.estimate import print_estimate
+
+    speed = Speed(Calibration.load(calibration or calibration_file(results)))
+    estimates = [
+        estimate_experiment(load_experiment(path), Layout(results, path.stem), speed)
+        for path in experiments
+    ]
+    print_estimate(estimates, speed)
+
+
+@overview.command()
+def calibrate(
+    experiments: ExperimentFiles,
+    results: Results = DEFAULT_RESULTS,
+    calibration: CalibrationFile = None,
+    distillation: Annotated[
+        bool, typer.Option(help="Measure every student with every teacher as well.")
+    ] = False,
+    size: Annotated[
+        tuple[int, int] | None, typer.Option(help="Image size in place of the experiments'.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of which the median counts.")] = 10,
+) -> None:
+    """Measure on this machine how long the experiments' detectors take, for the estimate."""
+    from mtpd.experiment.estimate import workloads
+    from mtpd.experiment.load import load_experiment
+    from mtpd.layout import Layout, calibration_file
+    from mtpd.lease import leased_gpus
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    logging.getLogger("mtpd").setLevel(logging.INFO)
+
+    needed = workloads(
+        [(load_experiment(path), Layout(results, path.stem)) for path in experiments],
+        distillation=distillation,
+        size=size,
+    )
+    on_gpu = any(workload.device == "cuda" for workload in needed)
+    # Before torch is imported: it must not look at the devices of others.
+    with leased_gpus(1 if on_gpu else 0):
+        from mtpd.steps.calibrate import calibrate as measure
+
+        measure(needed, calibration or calibration_file(results), steps)
+
+
+@overview.command()
+def paper_tables(
+    tables: Annotated[
+        Path, typer.Option(help="YAML file of the papers' tables and figures.")
+    ] = Path("config/paper_tables.yaml"),
+    experiments_folder: Annotated[
+        Path, typer.Option(help="Folder of the experiments' YAML files.")
+    ] = Path("config/experiments"),
+    results: Results = DEFAULT_RESULTS,
+    item: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this one, such as tables.mtpd_best; may stand several times."),
+    ] = None,
+) -> None:
+    """Write the papers' tables and figures; what is not measured yet is marked as missing."""
+    from mtpd.experiment.paper import choose_items, load_experiments, load_paper
+    from mtpd.steps.paper import write_paper
+
+    paper = load_paper(tables)
+    items = choose_items(tables, paper, item)
+    experiments = load_experiments(tables, paper, experiments_folder, items)
+    for path in write_paper(paper, experiments, results, items):
+        typer.echo(path)
+
+
+@overview.command()
+def schema() -> None:
+    """Print the JSON schema of an experiment's YAML."""
+    import json
+
+    from mtpd.experiment.settings import Experiment
+
+    typer.echo(json.dumps(Experiment.model_json_schema(), indent=2))
