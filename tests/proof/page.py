@@ -46,7 +46,7 @@ def main() -> None:
     """
     rows = []
     for name in experiments_of(load_paper(PROJECT / "config" / "paper_tables.yaml")):
-        record = Proof(PROOF).record(name)
+        record = Proof(PROOF).records / f"{name}.json"
         if not record.is_file():
             sys.exit(f"{name} has not been run; run all of `make paper-proof`")
         rows.append(_row(name, pd.DataFrame(read_json(record).values())))

@@ -22,6 +22,7 @@ CHANGES = f"""\
   has as many as that one's stages together.
 - `resources`: one thread and no GPU, and so no mixed precision, which needs one.
 - `ordering.images: 2`, as there are no more.
+- `score_thr: 0`, so that detectors that have learnt nothing detect something.
 - Two of a run's `seeds`.
 - `sha256` of the zoo's detectors, and an address without hash for backbones from torchvision: the
   weights are random numbers here.
@@ -47,10 +48,13 @@ def reduced(
     for detector in detectors(settings):
         if "zoo" in (detector.get("weights"), detector.get("start_from")):
             detector["sha256"] = hashes[detector["config"]]
+        config = read_config(detector["config"])
+        part = "test_cfg.rcnn" if "roi_head" in config.model else "test_cfg"
+        options = {**detector.get("options", {}), f"model.{part}.score_thr": 0.0}
         if (address := backbones[detector["config"]]) is not None:
-            options = detector.setdefault("options", {})
-            detector["options"] = {**options, "model.backbone.init_cfg.checkpoint": address}
-        if _wants_amp(detector["config"]) and "weights" not in detector:
+            options["model.backbone.init_cfg.checkpoint"] = address
+        detector["options"] = options
+        if config.optim_wrapper.type == "AmpOptimWrapper" and "weights" not in detector:
             detector.setdefault("training", {})["amp"] = False
     for run in settings["runs"].values():
         if "seeds" in run:
@@ -65,8 +69,3 @@ def detectors(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The student and the teachers of an experiment's YAML."""
     yield settings["student"]
     yield from settings["teachers"].values()
-
-
-def _wants_amp(config: str) -> bool:
-    wrapper = read_config(config).get("optim_wrapper", {})
-    return bool(wrapper.get("type") == "AmpOptimWrapper")

@@ -39,9 +39,10 @@ class Proof:
         """Folder of all results."""
         return self.folder / "results"
 
-    def record(self, name: str) -> Path:
-        """Time and memory of an experiment's jobs."""
-        return self.folder / "jobs" / f"{name}.json"
+    @property
+    def records(self) -> Path:
+        """Folder of each experiment's jobs with their time and memory."""
+        return self.folder / "jobs"
 
     def prepare(self, name: str) -> None:
         """Make what the experiment ``name`` needs: its reduced YAML, data, and weights."""
@@ -67,7 +68,7 @@ class Proof:
         """What the local server serves."""
         return self.folder / "host"
 
-    def run(self, *arguments: str, record: Path | None = None) -> None:
+    def run(self, *arguments: str) -> None:
         """Run Snakemake to the end; its output is in ``snakemake.log``.
 
         Raises:
@@ -88,11 +89,8 @@ class Proof:
                 env={**os.environ, "PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": ""},
             )
             try:
-                if record is None:
+                with watched(process.pid, self.records):
                     process.wait()
-                else:
-                    with watched(process.pid, record):
-                        process.wait()
             finally:
                 process.kill()
         assert process.returncode == 0, "\n".join(log.read_text().splitlines()[-60:])

@@ -33,7 +33,7 @@ def test_experiment(name: str) -> None:
 @pytest.mark.proof
 def test_tables_and_figures() -> None:
     proof = Proof(PROOF)
-    proof.run("paper_tables", record=proof.record("paper_tables"))
+    proof.run("paper_tables")
     paper = load_paper(PROJECT / "config" / "paper_tables.yaml")
     for path in products_of(paper, proof.results):
         assert path.stat().st_size > 0
@@ -42,7 +42,7 @@ def test_tables_and_figures() -> None:
 def run_to_the_end(proof: Proof, name: str) -> None:
     """Run the experiment; every row of its table has a figure."""
     proof.prepare(name)
-    proof.run("--config", f"experiments={name}", record=proof.record(name))
+    proof.run("--config", f"experiments={name}")
     experiment = load_experiment(EXPERIMENTS / f"{name}.yaml")
     table = pd.read_csv(proof.results / name / "tables" / "results.csv")
     assert len(table) == len(experiment.detectors) + len(all_members(experiment))

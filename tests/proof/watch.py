@@ -24,12 +24,14 @@ class Job:
     """What was seen of one ``mtpd`` process.
 
     Attributes:
+        experiment: Name of the experiment; ``zoo`` where it fetched weights for all.
         step: The command, such as ``stage``.
         what: What it was for: detector, method, teacher, chain.
         seconds: From its start until it was last seen.
         peak_gib: Most memory that it had at once, its loading processes not counted.
     """
 
+    experiment: str
     step: str
     what: str
     seconds: float = 0.0
@@ -37,10 +39,10 @@ class Job:
 
 
 @contextmanager
-def watched(process: int, record: Path) -> Iterator[None]:
-    """Watch the jobs below ``process`` while the body runs, and add them to ``record``.
+def watched(process: int, records: Path) -> Iterator[None]:
+    """Watch the jobs below ``process`` while the body runs, and add them to ``records``.
 
-    A job that is there already is replaced: it has run again.
+    That folder gets a file for each experiment. A job that is there already has run again.
     """
     jobs: dict[int, Job] = {}
     done = threading.Event()
@@ -56,10 +58,11 @@ def watched(process: int, record: Path) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-        known: dict[str, Any] = read_json(record) if record.is_file() else {}
-        for job in jobs.values():
-            known[f"{job.step} {job.what}"] = asdict(job)
-        write_json(record, known)
+        for name in {job.experiment for job in jobs.values()}:
+            record = records / f"{name}.json"
+            known: dict[str, Any] = read_json(record) if record.is_file() else {}
+            own = [job for job in jobs.values() if job.experiment == name]
+            write_json(record, known | {f"{job.step} {job.what}": asdict(job) for job in own})
 
 
 def _look(process: int, jobs: dict[int, Job]) -> None:
@@ -73,7 +76,7 @@ def _look(process: int, jobs: dict[int, Job]) -> None:
             step = _step(command)
             if step is None or _step(child.parent().cmdline()) is not None:
                 continue  # no job, or a loading process of one
-            job = jobs.setdefault(child.pid, Job(step, _what(command)))
+            job = jobs.setdefault(child.pid, Job(_experiment(command), step, _what(command)))
             job.seconds = round(time.time() - child.create_time(), 1)
             job.peak_gib = max(job.peak_gib, round(_peak(child.pid) / 2**20, 2))
         except (psutil.Error, OSError, AttributeError):
@@ -86,6 +89,11 @@ def _step(command: list[str]) -> str | None:
         if name.endswith("/mtpd"):
             return following
     return None
+
+
+def _experiment(command: list[str]) -> str:
+    files = [Path(part) for part in command if part.endswith(".yaml")]
+    return files[0].stem if files else "zoo"
 
 
 def _what(command: list[str]) -> str:
