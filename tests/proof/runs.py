@@ -57,11 +57,15 @@ class Proof:
             backbones[config] = publish_backbone(config, self.host)
             if "zoo" in (detector.get("weights"), detector.get("start_from")):
                 hashes[config] = sha256_of(publish(config, zoo_weights(config), self.host))
-        folder = self.folder / "experiments"
-        folder.mkdir(exist_ok=True)
+        file = self.experiment(name)
+        file.parent.mkdir(exist_ok=True)
         text = yaml.safe_dump(reduced(raw, hashes, backbones), sort_keys=False)
-        if not (folder / f"{name}.yaml").is_file() or (folder / f"{name}.yaml").read_text() != text:
-            (folder / f"{name}.yaml").write_text(text)
+        if not file.is_file() or file.read_text() != text:
+            file.write_text(text)
+
+    def experiment(self, name: str) -> Path:
+        """The reduced YAML of the experiment ``name``."""
+        return self.folder / "experiments" / f"{name}.yaml"
 
     @property
     def host(self) -> Path:
