@@ -45,8 +45,8 @@ def run_to_the_end(proof: Proof, name: str) -> None:
     proof.run("--config", f"experiments={name}")
     experiment = load_experiment(proof.experiment(name))
     table = pd.read_csv(proof.results / name / "tables" / "results.csv")
-    assert set(all_members(experiment)) < set(table["run"])
-    assert set(experiment.detectors) < set(table["detectors"])
+    assert set(all_members(experiment)) <= set(table["run"])
+    assert set(experiment.detectors) <= set(table["detectors"])
     assert table["AP"].notna().all()
 
 
