@@ -19,6 +19,8 @@ rule paper_table:
     conda:
         "../envs/mtpd.yaml"
     threads: 1
+    resources:
+        mem_mb=2000,
     params:
         tables=WORKFLOW.paper_tables,
         folder=WORKFLOW.folder,
@@ -45,6 +47,8 @@ rule paper_figure:
     conda:
         "../envs/mtpd.yaml"
     threads: 1
+    resources:
+        mem_mb=2000,
     params:
         tables=WORKFLOW.paper_tables,
         folder=WORKFLOW.folder,
