@@ -60,9 +60,8 @@ def _table(context: Context, chains: dict[str, Chain]) -> pd.DataFrame:
             baseline = []
         trained = [*baseline, *folders]
         rows.append(_row(name, _title(chain), method, folders[-1], trained))
-    return with_means(
-        pd.DataFrame(rows), {name: members(experiment, name) for name in experiment.runs}
-    )
+    table = pd.DataFrame(rows).astype({"images per step": "Int64"})
+    return with_means(table, {name: members(experiment, name) for name in experiment.runs})
 
 
 def _row(
