@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -211,12 +212,46 @@ def _harmless() -> list[Any]:
     Numbers and arrays of NumPy, under the names of its first and its second version, and the
     history of logged figures, which is pickled with its own methods by ``getattr``.
     """
-    scalar, array = (value.__reduce__()[0] for value in (np.float64(0), np.zeros(1)))
-    named: list[Any] = [np.ndarray, np.dtype, HistoryBuffer, (_method_of, "builtins.getattr")]
+    named: list[Any] = [
+        (_Array, "numpy.ndarray"),
+        (_dtype_of, "numpy.dtype"),
+        HistoryBuffer,
+        (_method_of, "builtins.getattr"),
+    ]
+    scalar = np.float64(0).__reduce__()[0]
     for package in ("numpy.core", "numpy._core"):
         named += [(scalar, f"{package}.multiarray.scalar")]
-        named += [(array, f"{package}.multiarray._reconstruct")]
+        named += [(_empty_array, f"{package}.multiarray._reconstruct")]
     return [*named, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]
+
+
+class _Array(np.ndarray):
+    """Stands for NumPy's array in a checkpoint, which could be made of bytes that are pointers."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        raise pickle.UnpicklingError("an array is made of bytes")
+
+
+def _empty_array(kind: Any, *_: Any) -> _Array:
+    """Stands for the function that begins an array; its numbers are filled in afterwards.
+
+    Raises:
+        pickle.UnpicklingError: Anything but an array is asked for.
+    """
+    if kind is not _Array:
+        raise pickle.UnpicklingError(f"{kind} is no array")
+    return np.ndarray.__new__(_Array, (0,), "b")
+
+
+def _dtype_of(code: Any, *_: Any) -> np.dtype[Any]:
+    """Stands for ``numpy.dtype``: gives the plain numbers, which a pickle cannot alter.
+
+    Raises:
+        pickle.UnpicklingError: Another kind is asked for, such as of Python's objects.
+    """
+    if not (isinstance(code, str) and re.fullmatch("[biuf][1248]", code)):
+        raise pickle.UnpicklingError(f"{code!r} is no kind of number")
+    return np.dtype(code)
 
 
 def _method_of(owner: Any, name: str) -> Any:

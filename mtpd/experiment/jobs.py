@@ -278,7 +278,7 @@ def order_settings(experiment: Experiment) -> dict[str, Any]:
 
 def _identity(experiment: Experiment, name: str) -> dict[str, Any]:
     """What a detector is, whatever it was trained by."""
-    exclude = {"training", "name", "latency_ms", "start_from"}
+    exclude = {"training", "name", "latency_ms", "start_from", "trusted"}
     return experiment.detector(name).model_dump(mode="json", exclude=exclude)
 
 

@@ -29,6 +29,7 @@ TIMEOUTS = (15, 60)
 BLOCK = 1 << 16
 LATER = (408, 425, 429, 500, 502, 503, 504)
 """HTTP statuses after which the same request may succeed."""
+RANGE_NOT_SATISFIABLE = 416
 
 logger = logging.getLogger(__name__)
 
@@ -66,18 +67,29 @@ def fetch(remote: Remote, zoo: Zoo, pause: float = 1.0) -> Path:
         UserError: It cannot be had, or is not what its hash says.
     """
     path = remote.path(zoo)
+    if path.is_file():
+        return _verified(path, remote)  # without a lock, in a cache that others have filled
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path):
         if path.is_file():
-            _verify(path, remote, "delete the file, and fetch it again")
-        elif zoo.offline:
+            return _verified(path, remote)
+        if zoo.offline:
             problem = "is not in the cache, and zoo.offline is set"
             raise UserError(remote.url, problem, _by_hand(path))
-        else:
-            part = path.with_name(f"{path.name}.part")
-            _download(zoo.mirrored(remote.url), part, path, pause)
-            _check_download(part, remote)
-            part.replace(path)
+        part = path.with_name(f"{path.name}.part")
+        _download(zoo.mirrored(remote.url), part, path, pause)
+        _check_download(part, remote)
+        part.replace(path)
+    return path
+
+
+def _verified(path: Path, remote: Remote) -> Path:
+    """``path``, after a look at its hash.
+
+    Raises:
+        UserError: It is another.
+    """
+    _verify(path, remote, "delete the file, and fetch it again")
     return path
 
 
@@ -171,14 +183,12 @@ def _attempt(session: requests.Session, url: str, part: Path, advance: Advance) 
             headers["If-Range"] = known.validator
     try:
         with session.get(url, headers=headers, stream=True, timeout=TIMEOUTS) as answer:
-            if answer.status_code in LATER:
-                raise _Again(f"the host answers {answer.status_code} {answer.reason}")
+            _check_status(answer)
             if known is not None and not _goes_on(answer, known, done):
                 part.unlink(missing_ok=True)
                 if answer.status_code != 200:
                     raise _Again("the file has changed on the host")
                 done, known = 0, None
-            answer.raise_for_status()
             if known is None:
                 known = _version_of(url, answer)
                 write_json(_version_file(part), asdict(known))
@@ -191,6 +201,19 @@ def _attempt(session: requests.Session, url: str, part: Path, advance: Advance) 
         raise _Again(_reason(error)) from error
     if known.total is not None and _size(part) != known.total:
         raise _Again(f"{_size(part)} of {known.total} bytes came")
+
+
+def _check_status(answer: requests.Response) -> None:
+    """Whether the host gives anything; a refusal says nothing of the part that is there.
+
+    Raises:
+        _Again: It may do so later.
+        requests.RequestException: It refuses; but not where there is no such range.
+    """
+    if answer.status_code in LATER:
+        raise _Again(f"the host answers {answer.status_code} {answer.reason}")
+    if answer.status_code != RANGE_NOT_SATISFIABLE:
+        answer.raise_for_status()
 
 
 def _append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,7 +15,8 @@ from mtpd.zoo.metafiles import published
 from mtpd.zoo.settings import Zoo, is_url
 
 ZOO = "zoo"
-_HASH = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|pth\.tar)$")
+_DATE = r"(?:19|20)[0-9]{6}\."
+_HASH = re.compile(rf"-(?!{_DATE})([0-9a-f]{{8,64}})\.(?:pth|pt|pth\.tar)$")
 FILE_PATTERN = r"[\w.+-]+"
 """Regular expression of a fetched file's name in the cache."""
 
@@ -35,9 +37,13 @@ class Remote:
 
     @property
     def file(self) -> str:
-        """Name in the cache: the address's own, made unique where it bears no hash."""
+        """Name in the cache: the address's own, made unique where it bears no hash.
+
+        So are addresses that end like one that is listed: theirs must not take that file's place.
+        """
         name = re.sub(r"[^\w.+-]", "_", _name(self.url)).lstrip(".")
-        return name if _HASH.search(name) else f"{digest_of(self.url)[:8]}_{name}"
+        is_own = is_listed(self.url) or name not in _listed_names()
+        return name if _HASH.search(name) and is_own else f"{digest_of(self.url)[:8]}_{name}"
 
     def path(self, zoo: Zoo) -> Path:
         """Where it lies in the cache."""
@@ -56,7 +62,8 @@ class Weights:
 def sha256_of_name(url: str) -> str | None:
     """Start of the SHA-256 that a published file's name ends with; None: it bears none."""
     match = _HASH.search(_name(url))
-    return match[1] if match else None
+    # Never a whole hash: an address that names its own shows damage, not who made the file.
+    return match[1][:32] if match else None
 
 
 def remote_weights(detector: Detector) -> Remote | None:
@@ -70,10 +77,21 @@ def remote_weights(detector: Detector) -> Remote | None:
         return None
     url = zoo_weights(detector.config) if given == ZOO else given
     own = sha256_of_name(url)
-    listed = own is not None and any(r.weights == url for r in published().records.values())
+    listed = own is not None and is_listed(url)
     if detector.sha256 is not None:
         return Remote(url, detector.sha256, listed and detector.sha256.startswith(str(own)))
     return Remote(url, own, listed)
+
+
+def is_listed(url: str) -> bool:
+    """Whether MMDetection's metafiles list weights at this address."""
+    return any(record.weights == url for record in published().records.values())
+
+
+@cache
+def _listed_names() -> frozenset[str]:
+    """File names of all weights that MMDetection's metafiles list."""
+    return frozenset(_name(r.weights) for r in published().records.values() if r.weights)
 
 
 def zoo_weights(config: str) -> str:
@@ -113,7 +131,9 @@ def given_weights(detector: Detector, zoo: Zoo) -> Weights | None:
     path = remote.path(zoo)
     if not path.is_file():
         raise UserError(path, f"{remote.url} is not in the cache", f"`mtpd zoo fetch {remote.url}`")
-    return Weights(path, remote.sha256, detector.trusted or remote.listed)
+    # Eight digits can be forged: they vouch for the published host, not for a mirror.
+    published_there = remote.listed and zoo.mirrored(remote.url) == remote.url
+    return Weights(path, remote.sha256, detector.trusted or published_there)
 
 
 def _name(url: str) -> str:

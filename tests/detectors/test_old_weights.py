@@ -124,6 +124,33 @@ def test_what_logged_figures_may_do_opens_no_other_door(
         read_checkpoint(path)
 
 
+class Made:
+    """Is unpickled by a call."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Made(np.ndarray, (1,), "O", bytes(8)),
+        Made(np.ndarray, (1,), "f8", bytes(8)),
+        Made(np.dtype, "O"),
+        Made(np.dtype, "V8"),
+        Made(np.zeros(1).__reduce__()[0], np.recarray, (0,), b"b"),
+    ],
+)
+def test_no_array_is_made_of_bytes_that_may_be_pointers(tmp_path: Path, made: Made) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"state_dict": {}, "meta": made}, path)
+    with pytest.raises(UserError, match="could run code"):
+        read_checkpoint(path)
+
+
 @pytest.mark.parametrize(
     ("meta", "classes"),
     [

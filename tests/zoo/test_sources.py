@@ -42,6 +42,39 @@ def test_an_address_of_anybody_is_not() -> None:
     assert remote == Remote("https://weights.example/a-0123abcd.pth", "0123abcd", listed=False)
 
 
+def test_an_address_that_names_a_whole_hash_vouches_for_nothing(tmp_path: Path) -> None:
+    given = detector(weights=f"https://weights.example/a-{'0' * 64}.pth")
+    remote = remote_weights(given)
+    assert remote is not None
+    remote.path(Zoo(cache=tmp_path)).touch()
+    found = given_weights(given, Zoo(cache=tmp_path))
+    assert found is not None
+    assert not found.trusted
+    assert len(str(found.sha256)) < 64
+
+
+def test_another_address_does_not_take_a_listed_file_s_place() -> None:
+    listed = Remote(WEIGHTS, "c2398f9e", listed=True)
+    other = Remote(f"https://weights.example/{listed.file}", "c2398f9e")
+    assert WEIGHTS.endswith(f"/{listed.file}")
+    assert other.file != listed.file
+    assert other.file.endswith(listed.file)
+
+
+def test_what_a_mirror_gives_may_be_no_full_pickle(tmp_path: Path) -> None:
+    mirrored = Zoo(cache=tmp_path, mirrors={"https://download.openmmlab.com/": "http://mirror/"})
+    Remote(WEIGHTS, listed=True).path(mirrored).touch()
+    for zoo, trusted in ((Zoo(cache=tmp_path), True), (mirrored, False)):
+        found = given_weights(detector(weights="zoo"), zoo)
+        assert found is not None
+        assert found.trusted == trusted
+
+
+def test_a_date_is_no_hash() -> None:
+    remote = remote_weights(detector(weights="https://weights.example/a-20240131.pth"))
+    assert remote == Remote("https://weights.example/a-20240131.pth")
+
+
 @pytest.mark.parametrize(("sha256", "listed"), [("c2398f9e00", True), ("0123abcd", False)])
 def test_the_experiment_s_hash_comes_first(sha256: str, listed: bool) -> None:
     remote = remote_weights(detector(weights="zoo", sha256=sha256))

@@ -38,6 +38,9 @@ RESULTS = WORKFLOW.results
 PATHS = Layout.pattern(RESULTS)
 PAPER_PATHS = PaperLayout(RESULTS)
 
+# Files to fetch, by name, that jobs have asked for so far.
+FETCHED = {}
+
 
 @cache
 def experiment_named(name):
@@ -64,7 +67,8 @@ def paper():
 def known_experiments():
     """Names of the experiments that were asked for, and then of the papers'."""
     yield from WORKFLOW.experiments
-    yield from experiments_of(paper())
+    if WORKFLOW.paper_tables.is_file():
+        yield from experiments_of(paper())
 
 
 def experiment_of(wildcards):
@@ -131,6 +135,7 @@ def own_weights(wildcards):
     remote = remote_weights(detector)
     if remote is None:
         return detector.weights or detector.start_from or []
+    FETCHED[remote.file] = remote
     # Fetched again, the file is the same: no reason to train anew.
     return ancient(layout_of(wildcards).fetched(remote.file))
 
@@ -152,6 +157,8 @@ def say_estimate(names):
 
 def remote_file(wildcards):
     """The file of the cache that is called so, whichever experiment names it."""
+    if wildcards.file in FETCHED:
+        return FETCHED[wildcards.file]
     for name in known_experiments():
         files = jobs.remote_files(experiment_named(name))
         if wildcards.file in files:
