@@ -75,6 +75,26 @@ def test_it_goes_on_in_another_process(host: Host, zoo: Zoo) -> None:
     assert cache_holds_only_the_file(zoo)
 
 
+def test_a_refusal_keeps_what_has_come(host: Host, zoo: Zoo) -> None:
+    host.cut_after = [262_144] + [0] * ATTEMPTS
+    with pytest.raises(UserError, match="the connection was cut"):
+        fetch(remote(host), zoo, pause=0)
+    host.cut_after, host.requests, host.statuses = [], [], [403]
+    with pytest.raises(UserError, match="403"):
+        fetch(remote(host), zoo, pause=0)
+    assert fetch(remote(host), zoo).read_bytes() == CONTENT
+    assert [asked for _, asked in host.requests] == ["bytes=262144-", "bytes=262144-"]
+
+
+def test_a_cache_that_others_have_filled_needs_no_lock(host: Host, zoo: Zoo) -> None:
+    path = fetch(remote(host), zoo)
+    others = [file for file in zoo.folder.iterdir() if file != path]
+    for file in others:
+        file.unlink()
+    assert fetch(remote(host), zoo) == path
+    assert list(zoo.folder.iterdir()) == [path]
+
+
 def test_what_had_come_whole_is_only_verified(host: Host, zoo: Zoo) -> None:
     """As after a job that was killed while it computed the hash."""
     zoo.folder.mkdir()
