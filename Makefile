@@ -18,7 +18,7 @@ help:
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt
 	@touch $@
 
-demo: .venv/.runtime ## the whole pipeline on generated data: a quarter of an hour on two cores
+demo: .venv/.runtime ## the whole pipeline on generated data: twenty minutes on two cores
 	$(BIN)/snakemake --cores $(CORES) --config experiments=demo
 	@cat results/demo/tables/results.md
 
