@@ -9,8 +9,8 @@ import sys
 import typer
 
 from mtpd.commands.data import data
-from mtpd.commands.jobs import jobs
 from mtpd.commands.overview import overview
+from mtpd.commands.steps import steps
 from mtpd.commands.zoo import zoo
 from mtpd.errors import Interrupted, UserError
 
@@ -23,7 +23,7 @@ app = typer.Typer(
 app.add_typer(overview)
 app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")
-app.add_typer(jobs)
+app.add_typer(steps)
 
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 

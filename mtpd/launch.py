@@ -1,4 +1,4 @@
-"""Training on several GPUs of one machine: one process for each, started by torchrun."""
+"""Starting ``mtpd``: by the jobs of the workflow, and once for each GPU that a training uses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from mtpd.errors import Interrupted
@@ -17,6 +18,12 @@ LAUNCHED = "TORCHELASTIC_RUN_ID"
 
 
 PR_SET_PDEATHSIG = 1
+
+
+def put_command_on_path() -> None:
+    """Let jobs find the ``mtpd`` command of this interpreter's environment, activated or not."""
+    here = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
 
 
 def is_launched() -> bool:

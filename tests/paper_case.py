@@ -9,10 +9,10 @@ import yaml
 from micro import MICRO, changed
 
 from mtpd.experiment.load import load_experiment
-from mtpd.experiment.paper import Paper, load_experiments, load_paper
-from mtpd.experiment.settings import Experiment
 from mtpd.files import write_json
 from mtpd.layout import Layout, ModelFolder
+from mtpd.papers.paper import Paper, load_experiments, load_paper
+from mtpd.settings.experiment import Experiment
 
 RUNS: dict[str, Any] = {
     "direct": {"method": "fm", "order": ["b"]},

@@ -9,8 +9,8 @@ import yaml
 from micro import PROJECT
 from pydantic import TypeAdapter
 
-from mtpd.experiment.losses import PredictionGuided
-from mtpd.experiment.settings import CrowdHumanData, Data, Method, Student
+from mtpd.settings.experiment import CrowdHumanData, Data, Method, Student
+from mtpd.settings.losses import PredictionGuided
 
 DATA = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
 MECHANISMS = (PROJECT / "docs" / "mechanisms.md").read_text(encoding="utf-8")

@@ -53,9 +53,9 @@ def check_data_sets(
     Data sets given by their folder must be whole, as published; an experiment's may be a part.
     Exit status 1: something is wrong.
     """
+    from mtpd.data.check import check_data, published_target, targets_of
     from mtpd.experiment.load import load_experiment
     from mtpd.reporting.data_check import image_progress, print_data_report, write_list
-    from mtpd.steps.data_check import check_data, published_target, targets_of
 
     folders = {"COCO 2017": coco, "CrowdHuman": crowdhuman, "Argoverse-HD": argoverse_hd}
     targets = [published_target(name, root) for name, root in folders.items() if root is not None]

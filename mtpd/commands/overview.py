@@ -22,8 +22,8 @@ def status(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> No
     """Show what is done, running, interrupted, failed or waiting; changes nothing."""
     from mtpd.experiment.load import load_experiment
     from mtpd.layout import Layout
+    from mtpd.overview.status import collect_status
     from mtpd.reporting.status import print_status
-    from mtpd.steps.status import collect_status
 
     print_status(collect_status(load_experiment(experiment), Layout(results, experiment.stem)))
 
@@ -35,9 +35,9 @@ def estimate(
     calibration: CalibrationFile = None,
 ) -> None:
     """Show jobs, GPU hours, wall time and disk of what is left to do; starts nothing."""
-    from mtpd.experiment.estimate import estimate as estimate_experiment
+    from mtpd.estimation.estimate import estimate as estimate_experiment
+    from mtpd.estimation.speed import Calibration, Speed
     from mtpd.experiment.load import load_experiment
-    from mtpd.experiment.speed import Calibration, Speed
     from mtpd.layout import Layout, calibration_file
     from mtpd.reporting.estimate import print_estimate
 
@@ -63,7 +63,7 @@ def calibrate(
     steps: Annotated[int, typer.Option(min=1, help="Steps of which the median counts.")] = 10,
 ) -> None:
     """Measure on this machine how long the experiments' detectors take, for the estimate."""
-    from mtpd.experiment.estimate import workloads
+    from mtpd.estimation.estimate import workloads
     from mtpd.experiment.load import load_experiment
     from mtpd.layout import Layout, calibration_file
     from mtpd.lease import leased_gpus
@@ -99,7 +99,7 @@ def paper_tables(
     ] = None,
 ) -> None:
     """Write the papers' tables and figures; what is not measured yet is marked as missing."""
-    from mtpd.experiment.paper import choose_items, load_experiments, load_paper
+    from mtpd.papers.paper import choose_items, load_experiments, load_paper
     from mtpd.steps.paper import write_paper
 
     paper = load_paper(tables)
@@ -114,6 +114,6 @@ def schema() -> None:
     """Print the JSON schema of an experiment's YAML."""
     import json
 
-    from mtpd.experiment.settings import Experiment
+    from mtpd.settings.experiment import Experiment
 
     typer.echo(json.dumps(Experiment.model_json_schema(), indent=2))

@@ -53,8 +53,8 @@ def search_zoo(words: Words, min_box_ap: MinBoxAP = None, min_mask_ap: MinMaskAP
 def show(config: Annotated[str, typer.Argument(help="Such as mmdet::folder/name.py.")]) -> None:
     """Show what is published of one config, and whether its weights are in the cache."""
     from mtpd.reporting.zoo import print_record
+    from mtpd.settings.runtime import zoo_settings
     from mtpd.zoo.metafiles import published
-    from mtpd.zoo.settings import zoo_settings
 
     record = published().records.get(config)
     if record is None:

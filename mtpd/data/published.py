@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mtpd.data.inspection import Counts
-from mtpd.experiment.settings import ArgoverseHdData, CocoData, CocoSplit, CrowdHumanData
+from mtpd.settings.experiment import ArgoverseHdData, CocoData, CocoSplit, CrowdHumanData
 
 COUNTS: dict[str, dict[str, Counts]] = {
     "coco": {

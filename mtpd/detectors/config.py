@@ -11,8 +11,8 @@ from mmengine.config import Config, ConfigDict
 from mtpd.data.dataset import Dataset
 from mtpd.detectors.reading import read_config
 from mtpd.errors import UserError
-from mtpd.experiment.settings import Detector, ImagePipeline, Training
 from mtpd.layout import ModelFolder
+from mtpd.settings.experiment import Detector, ImagePipeline, Training
 
 HEADS = ("bbox_head", "mask_head", "mask_iou_head", "point_head", "segm_head", "roi_head")
 """Parts of a model config that predict the data set's classes, or hold such parts."""

@@ -15,9 +15,9 @@ from mmengine.utils import import_modules_from_strings
 
 from mtpd.detectors.parallel import of_first, together
 from mtpd.detectors.training_state import TrainingStates
-from mtpd.experiment.settings import Saving
 from mtpd.files import digest_of, read_json, sha256_of, whole_file
 from mtpd.layout import ModelFolder
+from mtpd.settings.experiment import Saving
 
 logger = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ class Distiller(BaseModel):
     Args:
         student: MMDetection model config of the student.
         teacher: The same for the teacher.
-        losses: Settings of the losses (see :mod:`mtpd.experiment.losses`).
+        losses: Settings of the losses (see :mod:`mtpd.settings.losses`).
         teacher_weights: Checkpoint of the teacher; must fit in every tensor.
         student_weights: Checkpoint that the student starts from if ``start`` is ``weights``.
         start: ``weights``; ``backbone``: as the student's own config initialises it; ``inherit``:

@@ -10,7 +10,7 @@ from torch import nn
 
 from mtpd.detectors.feature_maps import Level, fpn_levels, pair_levels
 from mtpd.distillation.heads import adapter_of
-from mtpd.experiment.losses import ONE_STAGE, TWO_STAGE
+from mtpd.settings.losses import ONE_STAGE, TWO_STAGE
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What an experiment is: its settings, as typed and checked before any job starts."""
+"""What an experiment is: its runs, what its jobs depend on, and the orders found so far."""

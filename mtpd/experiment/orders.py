@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from mtpd.chains import Chain
 from mtpd.errors import UserError
-from mtpd.experiment.jobs import chains_of_runs, order_settings
-from mtpd.experiment.settings import Experiment
+from mtpd.experiment.dependencies import order_settings
+from mtpd.experiment.runs import chains_of_runs
 from mtpd.files import digest_of, read_json
 from mtpd.layout import Layout
-from mtpd.selection.chains import Chain
+from mtpd.settings.experiment import Experiment
 
 
 def known_chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +12,8 @@ from rich.progress import Progress as ProgressBars
 from rich.table import Table
 from rich.text import Text
 
-from mtpd.data.inspection import Counts, Inspection, Progress
+from mtpd.data.check import DataReport, SplitReport
+from mtpd.data.inspection import Progress
 from mtpd.errors import UserError
 from mtpd.files import whole_file
 
@@ -21,51 +21,6 @@ GOOD, BAD, ODD = "green", "bold red", "yellow"
 WIDTH_OF_FILES = 120
 Row = tuple[str, str, Text]
 """What, the number that is expected, and what was found."""
-
-
-@dataclass(frozen=True)
-class SplitReport:
-    """One split.
-
-    Attributes:
-        name: ``train``, ``val`` or ``test``.
-        root: Folder of the data set.
-        annotations: Where they are expected in ``root``.
-        images: Folders in ``root`` where images are expected.
-        published: What the data set of this name has, as far as it is known.
-        inspection: What was found; None: the annotations could not be used.
-        problems: Everything that must be mended.
-        remarks: What is as it may be, but must not go unsaid.
-    """
-
-    name: str
-    root: Path
-    annotations: Path
-    images: tuple[Path, ...]
-    published: Counts
-    inspection: Inspection | None = None
-    problems: tuple[UserError, ...] = ()
-    remarks: tuple[UserError, ...] = ()
-
-
-@dataclass(frozen=True)
-class DataReport:
-    """One data set; without ``root`` it is generated, and there is nothing to look at."""
-
-    name: str
-    root: Path | None
-    splits: tuple[SplitReport, ...]
-    own_problems: tuple[UserError, ...] = ()
-
-    @property
-    def problems(self) -> list[UserError]:
-        """Of the data set and of all splits."""
-        return [*self.own_problems, *(p for split in self.splits for p in split.problems)]
-
-    @property
-    def remarks(self) -> list[UserError]:
-        """Of all splits."""
-        return [remark for split in self.splits for remark in split.remarks]
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mtpd.experiment.estimate import HEADINGS, Estimate, cells, count_rules, notes, total
-from mtpd.experiment.speed import Speed
+from mtpd.estimation.estimate import HEADINGS, Estimate, cells, count_rules, notes, total
+from mtpd.estimation.speed import Speed
 
 WIDTH_OF_FILES = 120
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from mtpd.experiment.metrics import METRICS, Metric
-from mtpd.experiment.paper import Cell, Table
+from mtpd.evaluation.metrics import METRICS, Metric
 from mtpd.files import whole_file
+from mtpd.papers.measured import Measurement
+from mtpd.papers.paper import Cell, Table
 from mtpd.reporting.latex import escaped
-from mtpd.reporting.measured import Measurement
 
 MISSING = "missing"
 NOT_PUBLISHED = "–"

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-State = Literal["done", "running", "interrupted", "failed", "waiting"]
+from mtpd.overview.status import ExperimentStatus, Failure, ModelStatus, State
 
 STYLES: dict[State, str] = {
     "done": "green",
@@ -23,103 +19,6 @@ STYLES: dict[State, str] = {
     "waiting": "dim",
 }
 WIDTH_OF_FILES = 120
-
-
-class Progress(BaseModel):
-    """What a training job says of itself in ``progress.json``.
-
-    Attributes:
-        state: ``saved``: the job was told to end, has saved its state, and does not run any more.
-        epoch: The present one, counted from 1.
-        iteration: How many are done, in all epochs.
-        iterations: How many there are, in all epochs.
-        seconds_per_iteration: Mean since the job began; None before the first.
-        updated: When this was written, by the clock of ``host``, in seconds since 1970.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    state: Literal["training", "validating", "saved"]
-    epoch: NonNegativeInt
-    epochs: NonNegativeInt
-    iteration: NonNegativeInt
-    iterations: NonNegativeInt
-    seconds_per_iteration: FiniteFloat | None
-    host: str
-    pid: int
-    slurm_job: str | None
-    updated: FiniteFloat
-
-    @property
-    def seconds_left(self) -> float | None:
-        """What the iterations to come take at the speed so far; None: not known yet."""
-        if self.seconds_per_iteration is None:
-            return None
-        return max(0.0, self.seconds_per_iteration * (self.iterations - self.iteration))
-
-    @property
-    def where(self) -> str:
-        """The machine, with the Slurm job if there is one, or else the process."""
-        job = f"process {self.pid}" if self.slurm_job is None else f"Slurm job {self.slurm_job}"
-        return f"{self.host}, {job}"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A job that has failed: the last line of its error, and the log that it is from."""
-
-    line: str
-    log: Path
-
-
-@dataclass(frozen=True)
-class ModelStatus:
-    """How far a detector or the student of a stage is.
-
-    Attributes:
-        name: The detector; of a stage its own part of the chain's text.
-        folder: Its files; a stage that two runs share has the same in both.
-        state: Of its training.
-        progress: Of a training that runs or was interrupted.
-        failures: Of its training, and of the jobs before and after that.
-    """
-
-    name: str
-    folder: Path
-    state: State
-    progress: Progress | None = None
-    failures: tuple[Failure, ...] = ()
-
-
-@dataclass(frozen=True)
-class RunStatus:
-    """The stages of a run, first to last; None: their order is not decided yet."""
-
-    name: str
-    method: str
-    stages: tuple[ModelStatus, ...] | None
-
-
-@dataclass(frozen=True)
-class ExperimentStatus:
-    """All of an experiment.
-
-    Attributes:
-        folder: Its results.
-        detectors: The student and the teachers.
-        runs: The chains.
-        failures: Of jobs that belong to no single detector or stage.
-    """
-
-    folder: Path
-    detectors: tuple[ModelStatus, ...]
-    runs: tuple[RunStatus, ...]
-    failures: tuple[Failure, ...] = ()
-
-    def models(self) -> list[ModelStatus]:
-        """Every detector and stage, each once."""
-        stages = [stage for run in self.runs for stage in run.stages or ()]
-        return list({model.folder: model for model in (*self.detectors, *stages)}.values())
 
 
 def print_status(status: ExperimentStatus, console: Console | None = None) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from mtpd.settings.runtime import Zoo
 from mtpd.zoo.metafiles import Record
-from mtpd.zoo.settings import Zoo
 from mtpd.zoo.sources import Remote, sha256_of_name
 
 WIDTH_OF_FILES = 260

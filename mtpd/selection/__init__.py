@@ -1,4 +1,4 @@
-"""Which teachers, and in what order: adaptation costs, orders and the algebra of chains.
+"""Which teachers, and in what order: adaptation costs and orders.
 
 Pure functions on arrays and lists; nothing here knows a model or a file.
 """

@@ -28,8 +28,8 @@ import mtpd.distillation  # noqa: F401  registers the distiller
 from mtpd.data.dataset import Dataset
 from mtpd.detectors.config import base_config, has_masks, without_pretrained
 from mtpd.errors import UserError
-from mtpd.experiment.settings import Detector
-from mtpd.experiment.speed import Calibration, Kind, Measurement, Workload
+from mtpd.estimation.speed import Calibration, Kind, Measurement, Workload
+from mtpd.settings.experiment import Detector
 
 WARM_UP = 3
 BOXES = 7
@@ -45,7 +45,7 @@ def calibrate(needed: Mapping[Workload, Sequence[Kind]], path: Path, steps: int)
     What is measured is written at once, so that a calibration that was cut short is not lost.
 
     Args:
-        needed: As :func:`mtpd.experiment.estimate.workloads` gives it.
+        needed: As :func:`mtpd.estimation.estimate.workloads` gives it.
         path: Of the file.
         steps: Their median counts, after a few to warm up.
 

@@ -11,10 +11,10 @@ from mmengine.config import Config
 from mtpd.data.dataset import Dataset
 from mtpd.detectors.config import base_config, data_config, runtime_config, schedule_config
 from mtpd.experiment.load import load_experiment
-from mtpd.experiment.settings import Experiment, Training
 from mtpd.layout import Layout, ModelFolder
+from mtpd.settings.experiment import Experiment, Training
+from mtpd.settings.runtime import Zoo, zoo_settings
 from mtpd.zoo.pretrained import use_cached
-from mtpd.zoo.settings import Zoo, zoo_settings
 from mtpd.zoo.sources import Weights, given_weights
 
 

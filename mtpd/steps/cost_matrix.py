@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mtpd.experiment import jobs
+from mtpd.chains import Chain
 from mtpd.experiment.orders import known_chains
-from mtpd.experiment.settings import Experiment
+from mtpd.experiment.runs import members
 from mtpd.layout import Layout
+from mtpd.overview.records import read_costs
 from mtpd.reporting.cost_matrix import draw_cost_matrix
-from mtpd.reporting.records import read_costs
-from mtpd.selection.chains import Chain
+from mtpd.settings.experiment import Experiment
 
 
 def write_cost_matrix(
@@ -31,7 +31,7 @@ def write_cost_matrix(
     for run in runs:
         teachers = {
             member: _teachers(chains[member]) if member in chains else None
-            for member in jobs.members(experiment, run)
+            for member in members(experiment, run)
         }
         # Members of a run differ where their order is random.
         same = len(set(teachers.values())) == 1

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import logging
-import math
-from pathlib import Path
 from typing import Literal
 
-from mtpd.data.argoverse import convert_argoverse
-from mtpd.data.coco import BORDER, CocoSummary, check_coco, check_same_classes
-from mtpd.data.crowdhuman import convert_crowdhuman
+from mtpd.data.coco import CocoSummary, check_coco, check_same_classes
 from mtpd.data.dataset import Dataset, Protocol, Split
-from mtpd.data.shapes import generate_shapes
-from mtpd.data.voc import convert_voc
-from mtpd.errors import UserError
-from mtpd.experiment.settings import (
+from mtpd.data.splits import SPLITS, Source, border_of, locate_split
+from mtpd.layout import Layout
+from mtpd.settings.experiment import (
     ArgoverseHdData,
-    CocoData,
     CrowdHumanData,
     Data,
     Experiment,
     ShapesData,
 )
-from mtpd.layout import Layout
 
-SPLITS = ("train", "val", "test")
 PROTOCOLS: dict[type, Protocol] = {ArgoverseHdData: "streaming", CrowdHumanData: "crowdhuman"}
-
-Source = tuple[Path, Path]
-"""Instances JSON, and the folder that its file names are relative to."""
 
 
 def prepare_data(experiment: Experiment, layout: Layout) -> None:
@@ -70,46 +59,6 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
         protocol=PROTOCOLS.get(type(data), "coco"),
     )
     dataset.save(layout.dataset)
-
-
-def locate_split(
-    data: Data,
-    split: str,
-    folder: Path,
-    classes: tuple[str, ...] | None,
-) -> Source:
-    """Where ``split`` lies; it is generated or converted into ``folder`` first if need be."""
-    if isinstance(data, ShapesData):
-        count = getattr(data, split)
-        generated = folder / split
-        annotations = generate_shapes(
-            generated, split=split, images=count, size=data.size, seed=data.seed
-        )
-        return annotations, generated / "images"
-    if not data.root.is_dir():
-        raise UserError(
-            "data.root",
-            f"there is no folder '{data.root}'",
-            "say where the data set lies, here or in data_roots of config/config.yaml",
-        )
-    if isinstance(data, CocoData):
-        paths = getattr(data, split)
-        return data.root / paths.annotations, data.root / paths.images
-    annotations = folder / f"{split}.json"
-    if isinstance(data, ArgoverseHdData):
-        own = data.root / getattr(data, split)
-        convert_argoverse(own, annotations, whole_sequences=split != "train")
-        return annotations, data.root / data.images
-    if isinstance(data, CrowdHumanData):
-        convert_crowdhuman(data.root / getattr(data, split), data.root, data.images, annotations)
-        return annotations, data.root
-    convert_voc(data.root, getattr(data, split), annotations, classes=classes or data.classes)
-    return annotations, data.root / "JPEGImages"
-
-
-def border_of(data: Data) -> float:
-    """Pixels by which a box may leave its image."""
-    return math.inf if isinstance(data, CrowdHumanData) else BORDER
 
 
 def _bad_boxes(data: Data, split: str) -> Literal["error", "drop", "keep"]:

@@ -24,9 +24,9 @@ from mtpd.evaluation.complexity import count_flops, measure_latency
 from mtpd.evaluation.crowdhuman import crowd_figures
 from mtpd.evaluation.detections import DetectionWriter, json_list
 from mtpd.evaluation.streaming import streaming_figures
-from mtpd.experiment.settings import Training
 from mtpd.files import read_json, sha256_of, whole_folder, write_json
 from mtpd.layout import ModelFolder
+from mtpd.settings.experiment import Training
 from mtpd.steps.context import Context
 from mtpd.steps.provenance import provenance
 

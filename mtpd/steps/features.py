@@ -13,10 +13,10 @@ from mmengine.registry import init_default_scope
 from mtpd.detectors.config import coco_dataset
 from mtpd.detectors.feature_maps import evaluating, fpn_levels
 from mtpd.detectors.weights import load_weights
-from mtpd.experiment.settings import Training
 from mtpd.features.cache import CacheIdentity, Features, save_cache
 from mtpd.features.sampling import choose_images, sample_levels, sample_points
 from mtpd.files import sha256_of
+from mtpd.settings.experiment import Training
 from mtpd.steps.context import Context
 
 

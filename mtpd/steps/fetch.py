@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mtpd.errors import UserError
-from mtpd.experiment.jobs import remote_files, starts_pretrained
+from mtpd.experiment.dependencies import remote_files, starts_pretrained
 from mtpd.experiment.load import load_experiment
-from mtpd.files import sha256_of, write_json
-from mtpd.zoo.download import fetch
-from mtpd.zoo.settings import is_url, zoo_settings
+from mtpd.files import write_json
+from mtpd.settings.runtime import is_url, zoo_settings
+from mtpd.zoo.download import described, fetch
 from mtpd.zoo.sources import Remote, sha256_of_name, zoo_weights
 
 
@@ -39,11 +38,6 @@ def fetch_named(names: Sequence[str], sha256: str | None, note: Path | None) -> 
     if note is not None:
         write_json(note, described(remotes[0], paths[0]))
     return paths
-
-
-def described(remote: Remote, path: Path) -> dict[str, Any]:
-    """What is noted of a file in the cache."""
-    return {"url": remote.url, "path": str(path), "sha256": sha256_of(path)}
 
 
 def _remotes(name: str) -> list[Remote]:

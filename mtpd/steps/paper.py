@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtpd.experiment import jobs
-from mtpd.experiment.metrics import METRICS
+from mtpd.evaluation.metrics import METRICS
 from mtpd.experiment.orders import known_chains
-from mtpd.experiment.paper import (
+from mtpd.experiment.runs import members
+from mtpd.layout import Layout, PaperLayout
+from mtpd.overview.records import History, read_history
+from mtpd.papers.measured import Measurement, Measurements
+from mtpd.papers.paper import (
     FIGURE_SUFFIXES,
     TABLE_SUFFIXES,
     ApOverStages,
@@ -23,14 +26,11 @@ from mtpd.experiment.paper import (
     models,
     published_value,
 )
-from mtpd.experiment.settings import Experiment
-from mtpd.layout import Layout, PaperLayout
 from mtpd.reporting.bars import Bar, Group, draw_bars
 from mtpd.reporting.generalisation import Trajectory, draw_loss_against_ap
-from mtpd.reporting.measured import Measurement, Measurements
 from mtpd.reporting.paper import MeasuredTable, write_paper_table
-from mtpd.reporting.records import History, read_history
 from mtpd.reporting.stages import Point, RunStages, draw_stages
+from mtpd.settings.experiment import Experiment
 from mtpd.steps.cost_matrix import write_cost_matrix
 
 NO_TEACHER = "without teacher"
@@ -111,7 +111,7 @@ class _Writer:
         runs = []
         for run in figure.runs:
             last = Reference(experiment=name, run=run)
-            chain = self.measured.chains[name].get(jobs.members(experiment, run)[0])
+            chain = self.measured.chains[name].get(members(experiment, run)[0])
             if chain is None:
                 points = [self._point(metric, last)]
                 teachers = "order missing"

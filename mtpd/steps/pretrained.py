@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from mtpd.detectors.config import own_config
-from mtpd.experiment.settings import Experiment
 from mtpd.files import write_json
 from mtpd.layout import Layout
-from mtpd.steps.fetch import described
-from mtpd.zoo.download import fetch
+from mtpd.settings.experiment import Experiment
+from mtpd.settings.runtime import Zoo
+from mtpd.zoo.download import described, fetch
 from mtpd.zoo.pretrained import pretrained_files
-from mtpd.zoo.settings import Zoo
 from mtpd.zoo.sources import Remote
 
 

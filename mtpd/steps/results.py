@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from mtpd.experiment.jobs import all_members, chains_of_runs, members, run_of, starts_afresh
+from mtpd.chains import Chain
+from mtpd.experiment.runs import all_members, chains_of_runs, members, run_of, starts_afresh
 from mtpd.files import read_json
 from mtpd.layout import ModelFolder
 from mtpd.reporting.curves import RunCurve, StageCurve, draw_chains
 from mtpd.reporting.table import with_means, write_table
-from mtpd.selection.chains import Chain
 from mtpd.steps.context import Context
 
 

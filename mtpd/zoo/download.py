@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 from filelock import FileLock, Timeout
 
 from mtpd.errors import UserError
 from mtpd.files import read_json, sha256_of, write_json
+from mtpd.settings.runtime import Zoo
 from mtpd.zoo.progress import Advance, progress
-from mtpd.zoo.settings import Zoo
 from mtpd.zoo.sources import Remote
 
 ATTEMPTS = 5
@@ -81,6 +82,11 @@ def fetch(remote: Remote, zoo: Zoo, pause: float = 1.0) -> Path:
         _check_download(part, remote)
         part.replace(path)
     return path
+
+
+def described(remote: Remote, path: Path) -> dict[str, Any]:
+    """What is noted of a file in the cache."""
+    return {"url": remote.url, "path": str(path), "sha256": sha256_of(path)}
 
 
 def _verified(path: Path, remote: Remote) -> Path:

@@ -14,7 +14,7 @@ from mmengine.runner.checkpoint import (
 
 from mtpd.detectors.sources import is_remote
 from mtpd.errors import UserError
-from mtpd.zoo.settings import Zoo, is_url
+from mtpd.settings.runtime import Zoo, is_url
 from mtpd.zoo.sources import Remote, sha256_of_name
 
 KEYS = ("checkpoint", "pretrained")

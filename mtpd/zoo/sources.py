@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mtpd.errors import UserError
-from mtpd.experiment.settings import Detector
 from mtpd.files import digest_of
+from mtpd.settings.experiment import Detector
+from mtpd.settings.runtime import Zoo, is_url
 from mtpd.zoo.metafiles import published
-from mtpd.zoo.settings import Zoo, is_url
 
 ZOO = "zoo"
 _DATE = r"(?:19|20)[0-9]{6}\."

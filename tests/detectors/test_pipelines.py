@@ -12,7 +12,7 @@ from mtpd.detectors.config import set_pipelines
 from mtpd.detectors.reading import read_config
 from mtpd.errors import UserError
 from mtpd.experiment.load import load_experiment
-from mtpd.experiment.settings import ImagePipeline
+from mtpd.settings.experiment import ImagePipeline
 
 PAPER = PROJECT / "config" / "detectors" / "paper"
 

@@ -12,7 +12,7 @@ from mtpd.distillation.features import Features, GroundTruth, Predictions
 from mtpd.distillation.losses import build_loss
 from mtpd.distillation.losses.base import DistillationLoss
 from mtpd.distillation.pairing import Anatomy, Pair, pair
-from mtpd.experiment.losses import ONE_STAGE
+from mtpd.settings.losses import ONE_STAGE
 
 SIZE = (48, 64)  # of the input, in pixels
 STRIDES = (8, 16)

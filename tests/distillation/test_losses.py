@@ -39,7 +39,7 @@ from mtpd.distillation.features import Features, GroundTruth, Predictions
 from mtpd.distillation.losses import LOSSES, build_loss, completed
 from mtpd.distillation.quality import NOISE_VARIANCE
 from mtpd.errors import UserError
-from mtpd.experiment.losses import ONE_STAGE, TWO_STAGE, Loss
+from mtpd.settings.losses import ONE_STAGE, TWO_STAGE, Loss
 
 KINDS = ("feature_matching", "cwd", "pkd", "mgd", "fgd", "pgd")
 TRUTH = list(zip(BOXES, LABELS, strict=True))

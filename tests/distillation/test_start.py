@@ -13,7 +13,7 @@ from torch import nn
 from mtpd.data.dataset import Dataset
 from mtpd.detectors.config import base_config
 from mtpd.distillation.start import inherit
-from mtpd.experiment.settings import Detector
+from mtpd.settings.experiment import Detector
 
 
 def state(**shapes: tuple[int, ...]) -> dict[str, torch.Tensor]:

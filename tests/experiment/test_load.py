@@ -10,7 +10,7 @@ from micro import PROJECT
 
 from mtpd.errors import UserError
 from mtpd.experiment.load import load_experiment
-from mtpd.experiment.settings import Training
+from mtpd.settings.experiment import Training
 
 WRONG: list[tuple[str, Any, str, str]] = [
     ("trainin", {}, "trainin", "unknown key"),

@@ -9,8 +9,8 @@ from micro import PROJECT
 from proof.reduced import CHANGES
 from proof.runs import Proof
 
-from mtpd.experiment.paper import experiments_of, load_paper
 from mtpd.files import read_json
+from mtpd.papers.paper import experiments_of, load_paper
 
 PROOF = PROJECT / "results" / "proof"
 PAGE = PROJECT / "docs" / "proof.md"

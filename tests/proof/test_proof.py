@@ -13,9 +13,9 @@ from micro import PROJECT, SHARED_DATA
 from proof.page import PAGE, PROOF
 from proof.runs import EXPERIMENTS, Proof
 
-from mtpd.experiment.jobs import all_members
 from mtpd.experiment.load import load_experiment
-from mtpd.experiment.paper import experiments_of, load_paper, products_of
+from mtpd.experiment.runs import all_members
+from mtpd.papers.paper import experiments_of, load_paper, products_of
 
 NAMES = experiments_of(load_paper(PROJECT / "config" / "paper_tables.yaml"))
 

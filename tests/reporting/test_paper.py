@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from mtpd.experiment.paper import Cell, Row, Table
+from mtpd.papers.measured import Measurement
+from mtpd.papers.paper import Cell, Row, Table
 from mtpd.reporting import bars, cost_matrix, generalisation, stages
 from mtpd.reporting.bars import Bar, Group
 from mtpd.reporting.generalisation import Trajectory
 from mtpd.reporting.latex import escaped
-from mtpd.reporting.measured import Measurement
 from mtpd.reporting.paper import MeasuredTable, latex_of, markdown_of
 from mtpd.reporting.stages import Point, RunStages
 

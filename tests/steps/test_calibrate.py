@@ -9,9 +9,9 @@ import pytest
 import torch
 from micro import PROJECT
 
-from mtpd.experiment.estimate import estimate, workloads
+from mtpd.estimation.estimate import estimate, workloads
+from mtpd.estimation.speed import Calibration, Speed, Workload
 from mtpd.experiment.load import load_experiment
-from mtpd.experiment.speed import Calibration, Speed, Workload
 from mtpd.files import read_json
 from mtpd.layout import Layout, calibration_file
 from mtpd.steps.calibrate import calibrate

@@ -14,16 +14,16 @@ from mmdet.registry import DATASETS
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from mtpd.data.check import check_data, published_target
 from mtpd.data.dataset import Dataset
 from mtpd.evaluation.crowdhuman import crowd_figures
-from mtpd.experiment.jobs import existing_data_files
+from mtpd.experiment.dependencies import existing_data_files
 from mtpd.experiment.load import load_experiment
-from mtpd.experiment.settings import Training
 from mtpd.files import read_json
+from mtpd.settings.experiment import Training
 from mtpd.steps.check import check_detector
 from mtpd.steps.context import Context
 from mtpd.steps.data import prepare_data
-from mtpd.steps.data_check import check_data, published_target
 from mtpd.steps.evaluate import evaluate
 from mtpd.steps.train import train_detector
 

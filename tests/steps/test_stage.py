@@ -8,9 +8,9 @@ from micro import MICRO, PROJECT, changed
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from mtpd.chains import Chain
 from mtpd.detectors.weights import load_weights
 from mtpd.files import read_json
-from mtpd.selection.chains import Chain
 from mtpd.steps.check import check_detector, check_pair
 from mtpd.steps.context import Context
 from mtpd.steps.data import prepare_data

@@ -11,9 +11,9 @@ from micro import MICRO, changed
 from truth import by_hand
 
 from mtpd.evaluation.coco import FIGURES
-from mtpd.experiment.jobs import detector_settings, evaluation_settings, feature_settings
-from mtpd.experiment.settings import Experiment
+from mtpd.experiment.dependencies import detector_settings, evaluation_settings, feature_settings
 from mtpd.files import read_json
+from mtpd.settings.experiment import Experiment
 from mtpd.steps.context import Context
 from mtpd.steps.data import prepare_data
 from mtpd.steps.evaluate import evaluate

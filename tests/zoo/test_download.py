@@ -19,9 +19,9 @@ import pytest
 from host import Host, serving
 
 from mtpd.errors import UserError
+from mtpd.settings.runtime import Zoo
 from mtpd.zoo import download
 from mtpd.zoo.download import ATTEMPTS, fetch
-from mtpd.zoo.settings import Zoo
 from mtpd.zoo.sources import Remote
 
 CONTENT = os.urandom(700_001)

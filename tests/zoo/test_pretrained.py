@@ -10,8 +10,8 @@ from mmengine.config import Config
 
 from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
+from mtpd.settings.runtime import Zoo
 from mtpd.zoo.pretrained import pretrained_files, remote_of, use_cached
-from mtpd.zoo.settings import Zoo
 
 
 @pytest.mark.parametrize(

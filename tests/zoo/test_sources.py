@@ -1,4 +1,4 @@
-"""What an experiment's weights stand for, and the settings of the cache."""
+"""What an experiment's weights stand for, and how they are called in the cache."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from mtpd.detectors.sources import may_be_pretrained
 from mtpd.errors import UserError
-from mtpd.experiment.settings import Detector
-from mtpd.zoo.settings import VARIABLE, Zoo, zoo_settings
+from mtpd.settings.experiment import Detector
+from mtpd.settings.runtime import Zoo
 from mtpd.zoo.sources import Remote, given_weights, remote_weights, zoo_weights
 
 RETINANET = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
@@ -18,12 +18,6 @@ WEIGHTS = (
     "https://download.openmmlab.com/mmdetection/v2.0/retinanet/retinanet_r50_fpn_1x_coco/"
     "retinanet_r50_fpn_1x_coco_20200130-c2398f9e.pth"
 )
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (VARIABLE, "MTPD_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def detector(**settings: Any) -> Detector:
@@ -130,53 +124,6 @@ def test_names_without_hash_are_told_apart_by_their_address() -> None:
     first, second = (Remote(url).file for url in urls)
     assert first != second
     assert first.endswith("_model.pth")
-
-
-def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Zoo().folder == Path.home() / ".cache" / "mtpd" / "checkpoints"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert Zoo().folder == tmp_path / "xdg" / "mtpd" / "checkpoints"
-    monkeypatch.setenv("MTPD_CACHE", str(tmp_path / "own"))
-    assert Zoo().folder == tmp_path / "own"
-    assert Zoo(cache=tmp_path / "config").folder == tmp_path / "config"
-
-
-def test_settings_reach_the_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "")
-    monkeypatch.setenv("MTPD_CACHE", str(tmp_path))
-    given = Zoo(mirrors={"https://a.example/": "https://b.example/"}, offline=True)
-    given.export()
-    monkeypatch.setenv("MTPD_CACHE", "elsewhere")
-    assert zoo_settings() == given.model_copy(update={"cache": tmp_path})
-    Zoo().export()  # as Snakemake does once more inside a job
-    assert zoo_settings().folder == tmp_path
-
-
-def test_settings_of_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    assert zoo_settings(path) == Zoo()
-    path.write_text("experiments: [demo]\n")
-    assert zoo_settings(path) == Zoo()
-    path.write_text("zoo: {offline: true}\n")
-    assert zoo_settings(path).offline
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("zoo: {ofline: true}", "zoo.ofline"),
-        ("zoo: 3", "zoo"),
-        ("zoo: {mirrors: {'https://a.example/': /data}}", "'/data' does not begin with http"),
-        ("zoo: [", "zoo"),
-    ],
-)
-def test_wrong_settings_are_one_line(tmp_path: Path, text: str, words: str) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(text)
-    with pytest.raises(UserError, match=r"config\.yaml: zoo") as caught:
-        zoo_settings(path)
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

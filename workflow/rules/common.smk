@@ -4,22 +4,23 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from mtpd.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
 from mtpd.errors import UserError
-from mtpd.experiment import jobs
-from mtpd.experiment.estimate import estimate, format_estimate
+from mtpd.estimation.estimate import estimate, format_estimate
+from mtpd.estimation.speed import Calibration, Speed
+from mtpd.experiment import dependencies, runs
 from mtpd.experiment.load import experiment_path, load_experiment
-from mtpd.experiment.paper import (
+from mtpd.files import read_json
+from mtpd.launch import put_command_on_path
+from mtpd.layout import Layout, PaperLayout, calibration_file
+from mtpd.papers.paper import (
     check_references,
     experiments_of,
     inputs_of,
     load_paper,
     products_of as products_of_paper,
 )
-from mtpd.experiment.speed import Calibration, Speed
-from mtpd.experiment.workflow import put_command_on_path, read_workflow
-from mtpd.files import read_json
-from mtpd.layout import Layout, PaperLayout, calibration_file
-from mtpd.selection.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
+from mtpd.settings.runtime import read_workflow
 from mtpd.zoo.sources import FILE_PATTERN, remote_weights
 
 put_command_on_path()
@@ -107,25 +108,25 @@ def own_configs(wildcards):
     """Configs of the detectors that a job builds, as far as they are files of the user's."""
     experiment = experiment_of(wildcards)
     if hasattr(wildcards, "detector"):
-        return jobs.own_configs(experiment, wildcards.detector)
+        return dependencies.own_configs(experiment, wildcards.detector)
     teacher = Chain.parse(wildcards.chain).last.teacher
-    return jobs.own_configs(experiment, experiment.student.name, teacher)
+    return dependencies.own_configs(experiment, experiment.student.name, teacher)
 
 
 def decided_chains_of(name):
     """Chain of every run and seed whose teachers the settings alone say."""
-    return jobs.chains_of_runs(experiment_named(name), {})
+    return runs.chains_of_runs(experiment_named(name), {})
 
 
 def chains_of(name):
     """Chain of every run and seed; waits for the order where the settings do not decide."""
     experiment = experiment_named(name)
-    chains = jobs.chains_of_runs(experiment, {})
-    members = jobs.all_members(experiment)
+    chains = runs.chains_of_runs(experiment, {})
+    members = runs.all_members(experiment)
     if len(chains) < len(members):
         order = checkpoints.order.get(experiment=name).output.order
-        runs = read_json(Path(order))["runs"]
-        chains = {member: Chain.parse(runs[member]["chain"]) for member in members}
+        decided = read_json(Path(order))["runs"]
+        chains = {member: Chain.parse(decided[member]["chain"]) for member in members}
     return chains
 
 
@@ -160,7 +161,7 @@ def remote_file(wildcards):
     if wildcards.file in FETCHED:
         return FETCHED[wildcards.file]
     for name in known_experiments():
-        files = jobs.remote_files(experiment_named(name))
+        files = dependencies.remote_files(experiment_named(name))
         if wildcards.file in files:
             return files[wildcards.file]
     sys.exit(f"error: {wildcards.file}: no experiment names this file")
@@ -172,11 +173,11 @@ def pretrained_files(wildcards):
     name = getattr(wildcards, "detector", experiment.student.name)
     if hasattr(wildcards, "chain"):
         chain = Chain.parse(wildcards.chain)
-        is_trained = jobs.starts_afresh(experiment, wildcards.method, chain)
+        is_trained = runs.starts_afresh(experiment, wildcards.method, chain)
     else:
         detector = experiment.detector(name)
         is_trained = detector.weights is None and detector.start_from is None
-    if is_trained and jobs.starts_pretrained(experiment, name):
+    if is_trained and dependencies.starts_pretrained(experiment, name):
         return ancient(layout.detector(name).pretrained)
     return []
 
@@ -187,7 +188,7 @@ def student_before(wildcards):
     layout = layout_of(wildcards)
     if chain.parent is not None:
         return layout.stage(wildcards.method, str(chain.parent)).weights
-    if jobs.starts_afresh(experiment, wildcards.method, chain):
+    if runs.starts_afresh(experiment, wildcards.method, chain):
         return []
     return layout.detector(experiment.student.name).weights
 
@@ -211,7 +212,7 @@ def models_of(name, chains):
     layout, experiment = Layout(RESULTS, name), experiment_named(name)
     folders = [layout.detector(detector) for detector in experiment.detectors]
     for member, chain in chains.items():
-        method = jobs.run_of(experiment, member).method
+        method = runs.run_of(experiment, member).method
         folders += [layout.stage(method, str(prefix)) for prefix in chain.prefixes()]
     return folders
 
@@ -220,7 +221,7 @@ def evaluated_models_of(name, chains):
     """Folders of what the table shows: every detector, and the end of every chain."""
     layout, experiment = Layout(RESULTS, name), experiment_named(name)
     ends = [
-        layout.stage(jobs.run_of(experiment, member).method, str(chain))
+        layout.stage(runs.run_of(experiment, member).method, str(chain))
         for member, chain in chains.items()
     ]
     return [*(layout.detector(detector) for detector in experiment.detectors), *ends]
@@ -229,7 +230,7 @@ def evaluated_models_of(name, chains):
 def pairs_of(name):
     """Checks of every method with every teacher, known before any order is."""
     layout = Layout(RESULTS, name)
-    return [layout.pair(*pair) for pair in jobs.pairs(experiment_named(name))]
+    return [layout.pair(*pair) for pair in runs.pairs(experiment_named(name))]
 
 
 def model_products_of(name, chains):
@@ -251,7 +252,7 @@ def decided_products_of(name):
 def products_of(name):
     """What a finished experiment consists of; a part that was deleted is made again."""
     layout = Layout(RESULTS, name)
-    needs_costs = jobs.order_needs_costs(experiment_named(name))
+    needs_costs = runs.order_needs_costs(experiment_named(name))
     figures = ["val_ap", "costs"] if needs_costs else ["val_ap"]
     return [
         *(layout.table(kind) for kind in ("csv", "md", "tex")),

@@ -1,6 +1,6 @@
 rule data:
     input:
-        lambda wildcards: jobs.existing_data_files(experiment_of(wildcards)),
+        lambda wildcards: dependencies.existing_data_files(experiment_of(wildcards)),
     output:
         dataset=PATHS.dataset,
     log:
@@ -12,7 +12,7 @@ rule data:
         mem_mb=asks("small", "mem_mb"),
         runtime=asks("small", "runtime"),
     params:
-        settings=settings(jobs.data_settings),
+        settings=settings(dependencies.data_settings),
         experiment=experiment_file,
         results=RESULTS,
         root=lambda wildcards: (

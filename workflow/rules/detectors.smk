@@ -19,7 +19,7 @@ rule check:
         mem_mb=asks("infer", "mem_mb"),
         runtime=asks("infer", "runtime"),
     params:
-        settings=settings(jobs.detector_settings, "detector"),
+        settings=settings(dependencies.detector_settings, "detector"),
         experiment=experiment_file,
         results=RESULTS,
     shell:
@@ -49,7 +49,7 @@ rule train:
         runtime=asks("train", "runtime"),
         gpu=asks("train", "gpus"),
     params:
-        settings=settings(jobs.detector_settings, "detector"),
+        settings=settings(dependencies.detector_settings, "detector"),
         experiment=experiment_file,
         results=RESULTS,
     shell:

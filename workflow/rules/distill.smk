@@ -17,7 +17,7 @@ rule check_pair:
         mem_mb=asks("small", "mem_mb"),
         runtime=asks("small", "runtime"),
     params:
-        settings=settings(jobs.pair_settings, "method"),
+        settings=settings(dependencies.pair_settings, "method"),
         experiment=experiment_file,
         results=RESULTS,
     shell:
@@ -49,7 +49,7 @@ rule stage:
         runtime=asks("train", "runtime"),
         gpu=asks("train", "gpus"),
     params:
-        settings=settings(jobs.stage_settings, "method", "chain"),
+        settings=settings(dependencies.stage_settings, "method", "chain"),
         experiment=experiment_file,
         results=RESULTS,
     shell:

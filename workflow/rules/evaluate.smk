@@ -16,7 +16,7 @@ rule evaluate_detector:
         runtime=asks("infer", "runtime"),
         gpu=asks("infer", "gpus"),
     params:
-        settings=settings(jobs.evaluation_settings, "detector"),
+        settings=settings(dependencies.evaluation_settings, "detector"),
         experiment=experiment_file,
         results=RESULTS,
     shell:
@@ -42,7 +42,7 @@ rule evaluate_stage:
         runtime=asks("infer", "runtime"),
         gpu=asks("infer", "gpus"),
     params:
-        settings=lambda wildcards: jobs.evaluation_settings(
+        settings=lambda wildcards: dependencies.evaluation_settings(
             experiment_of(wildcards), experiment_of(wildcards).student.name
         ),
         experiment=experiment_file,

@@ -15,7 +15,7 @@ rule features:
         runtime=asks("infer", "runtime"),
         gpu=asks("infer", "gpus"),
     params:
-        settings=settings(jobs.feature_settings, "detector"),
+        settings=settings(dependencies.feature_settings, "detector"),
         experiment=experiment_file,
         results=RESULTS,
     shell:
@@ -56,7 +56,7 @@ checkpoint order:
         ],
         costs=lambda wildcards: (
             [layout_of(wildcards).costs]
-            if jobs.order_needs_costs(experiment_of(wildcards))
+            if runs.order_needs_costs(experiment_of(wildcards))
             else []
         ),
     output:
@@ -70,7 +70,7 @@ checkpoint order:
         mem_mb=asks("small", "mem_mb"),
         runtime=asks("small", "runtime"),
     params:
-        settings=settings(jobs.order_settings),
+        settings=settings(dependencies.order_settings),
         experiment=experiment_file,
         results=RESULTS,
     shell:

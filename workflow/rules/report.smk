@@ -33,7 +33,7 @@ rule results:
         mem_mb=asks("small", "mem_mb"),
         runtime=asks("small", "runtime"),
     params:
-        settings=settings(jobs.order_settings),
+        settings=settings(dependencies.order_settings),
         experiment=experiment_file,
         results=RESULTS,
     shell:
@@ -61,7 +61,7 @@ rule cost_matrix:
         mem_mb=asks("small", "mem_mb"),
         runtime=asks("small", "runtime"),
     params:
-        settings=settings(jobs.order_settings),
+        settings=settings(dependencies.order_settings),
         experiment=experiment_file,
         results=RESULTS,
     shell:

@@ -46,7 +46,7 @@ rule pretrained:
         mem_mb=asks("small", "mem_mb"),
         runtime=asks("small", "runtime"),
     params:
-        settings=settings(jobs.pretrained_settings, "detector"),
+        settings=settings(dependencies.pretrained_settings, "detector"),
         cache=str(WORKFLOW.zoo.folder),
         experiment=experiment_file,
         results=RESULTS,

@@ -1,4 +1,4 @@
-"""Distillation losses: one module each; their settings are in ``mtpd.experiment.losses``.
+"""Distillation losses: one module each; their settings are in ``mtpd.settings.losses``.
 
 A further loss is one class of settings, one module here, and one line in :data:`LOSSES`.
 """
@@ -17,7 +17,7 @@ from mtpd.distillation.losses.masked_generation import MaskedGenerationLoss
 from mtpd.distillation.losses.pearson_correlation import PearsonCorrelationLoss
 from mtpd.distillation.losses.prediction_guided import PredictionGuidedLoss
 from mtpd.distillation.pairing import Pair
-from mtpd.experiment.losses import (
+from mtpd.settings.losses import (
     ChannelWise,
     FeatureMatching,
     FocalGlobal,

@@ -9,7 +9,7 @@ from mtpd.distillation.adapter import LevelAdapter
 from mtpd.distillation.features import Features, GroundTruth
 from mtpd.distillation.losses.base import DistillationLoss
 from mtpd.distillation.pairing import Side
-from mtpd.experiment.losses import ChannelWise
+from mtpd.settings.losses import ChannelWise
 
 
 class ChannelWiseLoss(DistillationLoss):

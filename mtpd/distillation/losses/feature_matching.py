@@ -9,7 +9,7 @@ from mtpd.distillation.adapter import LevelAdapter
 from mtpd.distillation.features import Features, GroundTruth
 from mtpd.distillation.losses.base import DistillationLoss, given
 from mtpd.distillation.pairing import Side
-from mtpd.experiment.losses import FeatureMatching
+from mtpd.settings.losses import FeatureMatching
 
 
 class FeatureMatchingLoss(DistillationLoss):

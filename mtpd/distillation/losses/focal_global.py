@@ -9,7 +9,7 @@ from mtpd.distillation.features import Features, GroundTruth
 from mtpd.distillation.losses.base import DistillationLoss, given
 from mtpd.distillation.masks import box_masks
 from mtpd.distillation.pairing import Side
-from mtpd.experiment.losses import FocalGlobal
+from mtpd.settings.losses import FocalGlobal
 
 
 class FocalGlobalLoss(DistillationLoss):

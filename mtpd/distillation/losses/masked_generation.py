@@ -9,7 +9,7 @@ from mtpd.distillation.adapter import LevelAdapter
 from mtpd.distillation.features import Features, GroundTruth
 from mtpd.distillation.losses.base import DistillationLoss, given
 from mtpd.distillation.pairing import Side
-from mtpd.experiment.losses import MaskedGeneration
+from mtpd.settings.losses import MaskedGeneration
 
 
 class MaskedGenerationLoss(DistillationLoss):

@@ -10,7 +10,7 @@ from mtpd.distillation.features import Features, GroundTruth
 from mtpd.distillation.losses.base import DistillationLoss
 from mtpd.distillation.pairing import Side
 from mtpd.errors import UserError
-from mtpd.experiment.losses import PearsonCorrelation
+from mtpd.settings.losses import PearsonCorrelation
 
 EPSILON = 1e-6
 

@@ -15,7 +15,7 @@ from mtpd.distillation.masks import outside_boxes
 from mtpd.distillation.pairing import Side
 from mtpd.distillation.quality import gaussian_weights, overlap, scores_of_boxes
 from mtpd.errors import UserError
-from mtpd.experiment.losses import PredictionGuided
+from mtpd.settings.losses import PredictionGuided
 
 LEVEL_GROWTH = 0.25
 """Each level of the classification branch counts this much more than the finer one: 1, 1.25 …"""

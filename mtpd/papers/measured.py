@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 
-from mtpd.experiment import jobs
-from mtpd.experiment.metrics import METRICS, MODEL_METRICS, STREAMING, TRAINING_LOSS
-from mtpd.experiment.paper import Chains, Model, Reference, models, trained_parts
-from mtpd.experiment.settings import Experiment
-from mtpd.reporting.records import Metrics, read_history, read_metrics
+from mtpd.evaluation.metrics import METRICS, MODEL_METRICS, STREAMING, TRAINING_LOSS
+from mtpd.experiment import runs
+from mtpd.overview.records import Metrics, read_history, read_metrics
+from mtpd.papers.paper import Chains, Model, Reference, models, trained_parts
+from mtpd.settings.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Measurements:
             UserError: A file is not what its step writes.
         """
         experiment = self.experiments[reference.experiment]
-        expected = 1 if reference.run is None else len(jobs.members(experiment, reference.run))
+        expected = 1 if reference.run is None else len(runs.members(experiment, reference.run))
         found = models(reference, experiment, self.chains)
         missing = [] if len(found) == expected else [self._why_no_model(reference)]
         values, origins = [], []
@@ -90,7 +90,7 @@ class Measurements:
 
     def _why_no_model(self, reference: Reference) -> str:
         experiment, chains = self.experiments[reference.experiment], self.chains
-        members = jobs.members(experiment, str(reference.run))
+        members = runs.members(experiment, str(reference.run))
         if all(member in chains[reference.experiment] for member in members):
             return "the order that was chosen has fewer stages"
         return "the order of teachers is not decided yet"

@@ -16,12 +16,18 @@ import pytest
 from rich.console import Console
 
 from mtpd.errors import UserError
-from mtpd.experiment.jobs import order_settings
+from mtpd.experiment.dependencies import order_settings
 from mtpd.experiment.load import load_experiment
 from mtpd.files import digest_of
 from mtpd.layout import Layout, ModelFolder
-from mtpd.reporting.status import ExperimentStatus, ModelStatus, duration, print_status
-from mtpd.steps.status import FRESH_SECONDS, collect_status, last_error
+from mtpd.overview.status import (
+    FRESH_SECONDS,
+    ExperimentStatus,
+    ModelStatus,
+    collect_status,
+    last_error,
+)
+from mtpd.reporting.status import duration, print_status
 
 NOW = 1_700_000_000.0
 LOG_LINE = "11/14 22:13:20 - mmengine - INFO - Epoch(train) [1][2/2]  lr: 1.0e-03  loss: 1.5\n"

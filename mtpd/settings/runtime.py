@@ -1,9 +1,13 @@
-"""Where fetched files lie, and from where they are fetched."""
+"""The settings of the workflow itself, from ``config/config.yaml`` and ``snakemake --config``.
+
+Which experiments run, where their files lie, and from where files of others are fetched.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +15,10 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from mtpd.errors import UserError
-from mtpd.experiment.settings import Settings
+from mtpd.settings.experiment import Settings
 
 CONFIG = Path("config/config.yaml")
+EXPERIMENTS = Path("config/experiments")
 VARIABLE = "MTPD_ZOO"
 """Environment variable by which the workflow tells its jobs the settings, as JSON."""
 
@@ -65,6 +70,41 @@ class Zoo(Settings):
         if not os.environ.get(VARIABLE):
             settings = self.model_copy(update={"cache": self.folder})
             os.environ[VARIABLE] = settings.model_dump_json()
+
+
+class Workflow(Settings):
+    """Which experiments run, and where their files lie."""
+
+    experiments: tuple[str, ...] = Field(min_length=1)
+    folder: Path = EXPERIMENTS
+    results: Path = Path("results")
+    data_roots: dict[str, Path] = Field(default_factory=dict)
+    zoo: Zoo = Zoo()
+    paper_tables: Path = Path("config/paper_tables.yaml")
+
+    @field_validator("experiments", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """``--config experiments=a,b`` is as good as a list."""
+        return value.split(",") if isinstance(value, str) else value
+
+
+def read_workflow(config: Mapping[str, Any]) -> Workflow:
+    """Check Snakemake's ``config``.
+
+    Raises:
+        UserError: One of its keys is wrong.
+    """
+    try:
+        return Workflow.model_validate(dict(config))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        of = Zoo if first["loc"][0] == "zoo" and len(first["loc"]) > 1 else Workflow
+        known = ", ".join(of.model_fields)
+        raise UserError(
+            f"config.yaml: {where}", first["msg"].lower(), f"the keys are: {known}"
+        ) from error
 
 
 def zoo_settings(config: Path = CONFIG) -> Zoo:

@@ -3,8 +3,7 @@ import re
 
 import pytest
 
-from mtpd.errors import UserError
-from mtpd.selection.chains import (
+from mtpd.chains import (
     CHAIN_PATTERN,
     MAX_LENGTH,
     NAME_PATTERN,
@@ -14,6 +13,7 @@ from mtpd.selection.chains import (
     is_valid_name,
     stages_to_train,
 )
+from mtpd.errors import UserError
 
 
 def texts(chains):

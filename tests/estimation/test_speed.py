@@ -12,8 +12,8 @@ import yaml
 
 from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
-from mtpd.experiment.settings import Detector
-from mtpd.experiment.speed import Assumptions, Calibration, Measurement, Speed, Workload
+from mtpd.estimation.speed import Assumptions, Calibration, Measurement, Speed, Workload
+from mtpd.settings.experiment import Detector
 
 R50 = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
 WORKLOAD = Workload(R50, "{}", (1333, 800), 2, False, "cuda", 0)

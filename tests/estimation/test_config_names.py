@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtpd.experiment.config_names import ConfigName
+from mtpd.estimation.config_names import ConfigName
 
 FAMILIES = ["rcnn", "mask-rcnn", "cascade-mask-rcnn", "retinanet"]
 BACKBONES = ["r50", "r101", "x101", "x101-64x4d", "swin-t"]

@@ -8,11 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mtpd.data.coco import check_same_classes
-from mtpd.data.inspection import Counts, Progress, inspect_coco
+from mtpd.data.inspection import Counts, Inspection, Progress, inspect_coco
 from mtpd.data.published import COUNTS, PUBLISHED
+from mtpd.data.splits import SPLITS, border_of, locate_split
 from mtpd.errors import UserError
-from mtpd.experiment.jobs import annotations_of
-from mtpd.experiment.settings import (
+from mtpd.settings.experiment import (
     ArgoverseHdData,
     CocoData,
     CocoSplit,
@@ -20,9 +20,8 @@ from mtpd.experiment.settings import (
     Data,
     ShapesData,
     VocData,
+    annotations_of,
 )
-from mtpd.reporting.data_check import DataReport, SplitReport
-from mtpd.steps.data import SPLITS, border_of, locate_split
 
 FiledData = CocoData | VocData | ArgoverseHdData | CrowdHumanData
 
@@ -41,6 +40,51 @@ class Target:
     name: str
     data: Data
     whole: bool
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split.
+
+    Attributes:
+        name: ``train``, ``val`` or ``test``.
+        root: Folder of the data set.
+        annotations: Where they are expected in ``root``.
+        images: Folders in ``root`` where images are expected.
+        published: What the data set of this name has, as far as it is known.
+        inspection: What was found; None: the annotations could not be used.
+        problems: Everything that must be mended.
+        remarks: What is as it may be, but must not go unsaid.
+    """
+
+    name: str
+    root: Path
+    annotations: Path
+    images: tuple[Path, ...]
+    published: Counts
+    inspection: Inspection | None = None
+    problems: tuple[UserError, ...] = ()
+    remarks: tuple[UserError, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """One data set; without ``root`` it is generated, and there is nothing to look at."""
+
+    name: str
+    root: Path | None
+    splits: tuple[SplitReport, ...]
+    own_problems: tuple[UserError, ...] = ()
+
+    @property
+    def problems(self) -> list[UserError]:
+        """Of the data set and of all splits."""
+        return [*self.own_problems, *(p for split in self.splits for p in split.problems)]
+
+    @property
+    def remarks(self) -> list[UserError]:
+        """Of all splits."""
+        return [remark for split in self.splits for remark in split.remarks]
 
 
 def published_target(name: str, root: Path) -> Target:

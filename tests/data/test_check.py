@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from mtpd.data.check import DataReport, Target, check_data, published_target, targets_of
 from mtpd.data.inspection import Counts
 from mtpd.data.published import COUNTS, PUBLISHED
 from mtpd.data.shapes import generate_shapes
-from mtpd.experiment.settings import VocData
-from mtpd.reporting.data_check import DataReport, print_data_report, write_list
-from mtpd.steps.data_check import Target, check_data, published_target, targets_of
+from mtpd.reporting.data_check import print_data_report, write_list
+from mtpd.settings.experiment import VocData
 
 IMAGES = 4
 

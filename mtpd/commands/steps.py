@@ -1,4 +1,4 @@
-"""The jobs of the workflow: its rules call these commands, and so may people."""
+"""The steps of the pipeline: the workflow's rules call these commands, and so may people."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 MethodName = Annotated[str, typer.Option("--method", help="A method of the experiment.")]
 ChainText = Annotated[str, typer.Option("--chain", help="Teachers so far, such as t1+t2.")]
 
-jobs = typer.Typer()
+steps = typer.Typer()
 
 
-@jobs.command()
+@steps.command()
 def check(
     experiment: ExperimentFile,
     detector: DetectorName,
@@ -44,7 +44,7 @@ def check(
     check_detector(context, detector)
 
 
-@jobs.command()
+@steps.command()
 def check_pair(
     experiment: ExperimentFile,
     method: Annotated[str, typer.Option(help="A method of the experiment.")],
@@ -59,7 +59,7 @@ def check_pair(
     check_teacher(context, method, teacher)
 
 
-@jobs.command()
+@steps.command()
 def train(
     experiment: ExperimentFile,
     detector: DetectorName,
@@ -73,7 +73,7 @@ def train(
         train_detector(context, detector)
 
 
-@jobs.command()
+@steps.command()
 def stage(
     experiment: ExperimentFile,
     method: MethodName,
@@ -83,13 +83,13 @@ def stage(
 ) -> None:
     """Train the last stage of a chain."""
     with _open_with_gpus(experiment, results, threads, "train") as context:
-        from mtpd.selection.chains import Chain
+        from mtpd.chains import Chain
         from mtpd.steps.stage import train_stage
 
         train_stage(context, method, Chain.parse(chain))
 
 
-@jobs.command()
+@steps.command()
 def evaluate(
     experiment: ExperimentFile,
     detector: Annotated[str | None, typer.Option(help="A detector without teacher.")] = None,
@@ -104,8 +104,8 @@ def evaluate(
             "mtpd evaluate", "names no model", "give --detector, or --method and --chain"
         )
     with _open_with_gpus(experiment, results, threads, "infer") as context:
-        from mtpd.experiment.jobs import detector_settings, stage_settings
-        from mtpd.selection.chains import Chain
+        from mtpd.chains import Chain
+        from mtpd.experiment.dependencies import detector_settings, stage_settings
         from mtpd.steps.evaluate import evaluate as evaluate_model
 
         if detector is not None:
@@ -119,7 +119,7 @@ def evaluate(
             evaluate_model(context, student, context.layout.stage(method, chain), settings)
 
 
-@jobs.command()
+@steps.command()
 def features(
     experiment: ExperimentFile,
     detector: DetectorName,
@@ -133,7 +133,7 @@ def features(
         cache_features(context, detector)
 
 
-@jobs.command()
+@steps.command()
 def costs(
     experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
 ) -> None:
@@ -144,7 +144,7 @@ def costs(
     write_costs(context)
 
 
-@jobs.command()
+@steps.command()
 def order(
     experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
 ) -> None:
@@ -155,7 +155,7 @@ def order(
     write_order(context)
 
 
-@jobs.command()
+@steps.command()
 def results(
     experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
 ) -> None:
@@ -166,11 +166,11 @@ def results(
     write_results(context)
 
 
-@jobs.command()
+@steps.command()
 def cost_matrix(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
     """Draw the adaptation costs and the orders that they led to."""
-    from mtpd.experiment.jobs import runs_by_costs
     from mtpd.experiment.load import load_experiment
+    from mtpd.experiment.runs import runs_by_costs
     from mtpd.layout import Layout
     from mtpd.steps.cost_matrix import write_cost_matrix
 
@@ -179,15 +179,15 @@ def cost_matrix(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) 
     write_cost_matrix(settings, layout, runs_by_costs(settings), layout.experiment, paths)
 
 
-@jobs.command()
+@steps.command()
 def pretrained(
     experiment: ExperimentFile, detector: DetectorName, results: Results = DEFAULT_RESULTS
 ) -> None:
     """Fetch the published weights that parts of a detector start from."""
     from mtpd.experiment.load import load_experiment
     from mtpd.layout import Layout
+    from mtpd.settings.runtime import zoo_settings
     from mtpd.steps.pretrained import fetch_pretrained
-    from mtpd.zoo.settings import zoo_settings
 
     log_info()
     layout = Layout(results, experiment.stem)

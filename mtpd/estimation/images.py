@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mtpd.data.dataset import Dataset
-from mtpd.experiment.jobs import annotations_of
-from mtpd.experiment.settings import CocoSplit, Experiment, ShapesData
-from mtpd.experiment.speed import Assumptions
+from mtpd.estimation.speed import Assumptions
 from mtpd.layout import Layout
+from mtpd.settings.experiment import CocoSplit, Experiment, ShapesData, annotations_of
 
 SMALL_FILE = 64 * 1024 * 1024
 """Annotations of published data sets are read up to so many bytes. COCO's have 448 MB."""

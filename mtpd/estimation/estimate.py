@@ -14,15 +14,24 @@ from functools import cached_property
 from math import ceil
 from pathlib import Path
 
+from mtpd.chains import Chain, stages_to_train
 from mtpd.errors import UserError
-from mtpd.experiment import jobs
-from mtpd.experiment.config_names import ConfigName
-from mtpd.experiment.images import Images, count_images
+from mtpd.estimation.config_names import ConfigName
+from mtpd.estimation.images import Images, count_images
+from mtpd.estimation.speed import Answer, Calibration, Kind, Speed, Workload, as_json
+from mtpd.experiment.dependencies import starts_pretrained
 from mtpd.experiment.orders import known_chains
-from mtpd.experiment.settings import Experiment, Resources, Run, Training
-from mtpd.experiment.speed import Answer, Calibration, Kind, Speed, Workload, as_json
+from mtpd.experiment.runs import (
+    all_members,
+    chains_of_runs,
+    order_needs_costs,
+    pairs,
+    run_of,
+    starts_afresh,
+    teachers_at_most,
+)
 from mtpd.layout import Layout, ModelFolder
-from mtpd.selection.chains import Chain, stages_to_train
+from mtpd.settings.experiment import Experiment, Resources, Run, Training
 from mtpd.zoo.sources import remote_weights
 
 RULES = (
@@ -45,8 +54,8 @@ RULES = (
 
 
 @dataclass(frozen=True)
-class Job:
-    """One job of the workflow.
+class PricedJob:
+    """One job of the workflow, and what it takes.
 
     Attributes:
         rule: That makes it.
@@ -63,7 +72,7 @@ class Job:
     seconds: float
     part_left: float
     gpus: int = 0
-    after: tuple[Job, ...] = ()
+    after: tuple[PricedJob, ...] = ()
     n_bytes: float = 0
 
     @property
@@ -100,12 +109,12 @@ class Estimate:
     """
 
     name: str
-    jobs: tuple[Job, ...]
+    jobs: tuple[PricedJob, ...]
     undecided: tuple[str, ...] = ()
     images: Images | None = None
 
     @property
-    def left(self) -> tuple[Job, ...]:
+    def left(self) -> tuple[PricedJob, ...]:
         """Jobs that are not done."""
         return tuple(job for job in self.jobs if job.is_left)
 
@@ -182,27 +191,27 @@ class _Planner:
     def __init__(self, experiment: Experiment, layout: Layout, speed: Speed) -> None:
         self.experiment, self.layout, self.speed = experiment, layout, speed
         self.images = count_images(experiment, layout)
-        members = jobs.all_members(experiment)
-        self.data_decides = len(jobs.chains_of_runs(experiment, {})) < len(members)
-        self.jobs: list[Job] = []
-        self.downloads: dict[Path, Job] = {}
-        self.fetched: dict[str, list[Job]] = {name: [] for name in experiment.detectors}
-        self.trained: dict[str, Job] = {}
-        self.pairs: dict[tuple[str, str], Job] = {}
+        members = all_members(experiment)
+        self.data_decides = len(chains_of_runs(experiment, {})) < len(members)
+        self.jobs: list[PricedJob] = []
+        self.downloads: dict[Path, PricedJob] = {}
+        self.fetched: dict[str, list[PricedJob]] = {name: [] for name in experiment.detectors}
+        self.trained: dict[str, PricedJob] = {}
+        self.pairs: dict[tuple[str, str], PricedJob] = {}
 
     def estimate(self) -> Estimate:
         experiment = self.experiment
         known = known_chains(experiment, self.layout)
-        bound = jobs.chains_of_runs(experiment, self._longest_orders())
+        bound = chains_of_runs(experiment, self._longest_orders())
         undecided = {name: chain for name, chain in bound.items() if name not in known}
         ordered = self._before_stages(bound)
         evaluated = self._known_stages(known) + self._unknown_stages(undecided, ordered)
         self._add("results", self.layout.table("csv"), 0, (*ordered, *evaluated))
-        if jobs.order_needs_costs(experiment):
+        if order_needs_costs(experiment):
             self._add("cost_matrix", self.layout.figure("costs", "pdf"), 0, ordered)
         return Estimate(self.layout.experiment, tuple(self.jobs), tuple(undecided), self.images)
 
-    def _before_stages(self, chains: dict[str, Chain]) -> tuple[Job, ...]:
+    def _before_stages(self, chains: dict[str, Chain]) -> tuple[PricedJob, ...]:
         """Jobs of the detectors, and of the order; gives the last ones."""
         experiment, layout = self.experiment, self.layout
         data = self._add("data", layout.dataset, 0)
@@ -211,7 +220,7 @@ class _Planner:
             name: self._add("check", layout.detector(name).check, 0, (data, *self.fetched[name]))
             for name in experiment.detectors
         }
-        for method, teacher in jobs.pairs(experiment):
+        for method, teacher in pairs(experiment):
             needed = checks[experiment.student.name], checks[teacher]
             product = layout.pair(method, teacher)
             self.pairs[method, teacher] = self._add("check_pair", product, 0, needed)
@@ -221,8 +230,8 @@ class _Planner:
             self._evaluate("evaluate_detector", layout.detector(name), name, self.trained[name])
             for name in experiment.detectors
         )
-        costs: tuple[Job, ...] = ()
-        if jobs.order_needs_costs(experiment):
+        costs: tuple[PricedJob, ...] = ()
+        if order_needs_costs(experiment):
             caches = tuple(self._features(name) for name in experiment.detectors)
             costs = (self._add("costs", layout.costs, 0, caches),)
         if not self.data_decides:
@@ -234,8 +243,8 @@ class _Planner:
         experiment, layout = self.experiment, self.layout
         student, afresh = experiment.student.name, False
         for member, chain in chains.items():
-            method = jobs.run_of(experiment, member).method
-            afresh |= jobs.starts_afresh(experiment, method, chain.prefixes()[0])
+            method = run_of(experiment, member).method
+            afresh |= starts_afresh(experiment, method, chain.prefixes()[0])
         for name in experiment.detectors:
             detector = experiment.detector(name)
             remote = remote_weights(detector)
@@ -246,11 +255,11 @@ class _Planner:
                 self.fetched[name].append(job)
             trained = detector.weights is None and detector.start_from is None
             starts = trained or (name == student and afresh)
-            if starts and jobs.starts_pretrained(experiment, name):
+            if starts and starts_pretrained(experiment, name):
                 job = self._add("pretrained", layout.detector(name).pretrained, 0)
                 self.fetched[name].append(job)
 
-    def _train(self, name: str, after: tuple[Job, ...]) -> Job:
+    def _train(self, name: str, after: tuple[PricedJob, ...]) -> PricedJob:
         detector, folder = self.experiment.detector(name), self.layout.detector(name)
         training = self.experiment.detector_training(name)
         workload = self._workload(name, training)
@@ -260,14 +269,14 @@ class _Planner:
             seconds = self._training_seconds(training, workload, step)
         return self._add_model("train", folder, workload, seconds, after)
 
-    def _known_stages(self, chains: dict[str, Chain]) -> tuple[Job, ...]:
+    def _known_stages(self, chains: dict[str, Chain]) -> tuple[PricedJob, ...]:
         """Stages that the settings or the order step have decided: each once."""
         by_method: dict[str, list[Chain]] = {}
         for name, chain in chains.items():
-            by_method.setdefault(jobs.run_of(self.experiment, name).method, []).append(chain)
-        student, evaluated = self.experiment.student.name, list[Job]()
+            by_method.setdefault(run_of(self.experiment, name).method, []).append(chain)
+        student, evaluated = self.experiment.student.name, list[PricedJob]()
         for method, of_method in by_method.items():
-            made: dict[Chain, Job] = {}
+            made: dict[Chain, PricedJob] = {}
             for chain in stages_to_train(of_method):
                 parent = None if chain.parent is None else made[chain.parent]
                 folder = self.layout.stage(method, str(chain))
@@ -278,18 +287,18 @@ class _Planner:
         return tuple(evaluated)
 
     def _unknown_stages(
-        self, chains: dict[str, Chain], ordered: tuple[Job, ...]
-    ) -> tuple[Job, ...]:
+        self, chains: dict[str, Chain], ordered: tuple[PricedJob, ...]
+    ) -> tuple[PricedJob, ...]:
         """The most that runs without an order can need: they may have no stage in common.
 
         Runs that are alike in all that decides their stages will have the same ones.
         """
-        evaluated: dict[tuple[Run, Chain], Job] = {}
+        evaluated: dict[tuple[Run, Chain], PricedJob] = {}
         for name, chain in chains.items():
-            run = jobs.run_of(self.experiment, name)
+            run = run_of(self.experiment, name)
             if (run, chain) in evaluated:
                 continue
-            job: Job | None = None
+            job: PricedJob | None = None
             for prefix in chain.prefixes():
                 job = self._stage(run.method, prefix, None, job, ordered)
             assert job is not None, "a chain has a stage"
@@ -303,9 +312,9 @@ class _Planner:
         method: str,
         chain: Chain,
         folder: ModelFolder | None,
-        parent: Job | None,
-        ordered: tuple[Job, ...] = (),
-    ) -> Job:
+        parent: PricedJob | None,
+        ordered: tuple[PricedJob, ...] = (),
+    ) -> PricedJob:
         experiment, teacher = self.experiment, chain.last.teacher
         student = experiment.student.name
         training = experiment.stage_training(method, chain.last.epochs)
@@ -313,7 +322,7 @@ class _Planner:
         after = list(ordered)
         if parent is not None:
             after.append(parent)
-        elif not jobs.starts_afresh(experiment, method, chain):
+        elif not starts_afresh(experiment, method, chain):
             after.append(self.trained[student])
         if teacher is None:
             step = self.speed.ask("train_step", workload).seconds
@@ -326,7 +335,9 @@ class _Planner:
         seconds = self._training_seconds(training, workload, step)
         return self._add_model("stage", folder, workload, seconds, after)
 
-    def _evaluate(self, rule: str, folder: ModelFolder | None, name: str, model: Job) -> Job:
+    def _evaluate(
+        self, rule: str, folder: ModelFolder | None, name: str, model: PricedJob
+    ) -> PricedJob:
         seconds = self.images.evaluated * self._detection(name).seconds
         return self._add(
             rule,
@@ -337,7 +348,7 @@ class _Planner:
             self.images.evaluated * self.speed.assumptions.detections_bytes,
         )
 
-    def _features(self, name: str) -> Job:
+    def _features(self, name: str) -> PricedJob:
         ordering, product = self.experiment.ordering, self.layout.detector(name).features
         values = ordering.images * ordering.points * self.speed.assumptions.feature_values
         # A little less in truth: the maps alone are needed, not what the head makes of them.
@@ -396,9 +407,9 @@ class _Planner:
         }
         slowest = tuple(sorted(forward, key=lambda name: (-forward[name], name)))
         orders = {}
-        for member in jobs.all_members(experiment):
-            run = jobs.run_of(experiment, member)
-            most = 1 if run.order == "direct" else jobs.teachers_at_most(experiment, run)
+        for member in all_members(experiment):
+            run = run_of(experiment, member)
+            most = 1 if run.order == "direct" else teachers_at_most(experiment, run)
             orders[member] = slowest[:most]
         return orders
 
@@ -408,15 +419,15 @@ class _Planner:
         folder: ModelFolder | None,
         workload: Workload,
         seconds: float,
-        after: Iterable[Job],
-    ) -> Job:
+        after: Iterable[PricedJob],
+    ) -> PricedJob:
         """A job of the rule ``train`` or ``stage``; it may be half done."""
         part_left = 1.0 if folder is None else _part_left(folder)
         startup = self.speed.assumptions.startup_seconds
         resources = self.experiment.resources.train
         n_bytes = 4 * self.speed.n_parameters(workload)
         product = None if folder is None else folder.weights
-        job = Job(
+        job = PricedJob(
             rule, product, startup + seconds, part_left, resources.gpus, tuple(after), n_bytes
         )
         self.jobs.append(job)
@@ -427,15 +438,15 @@ class _Planner:
         rule: str,
         product: Path | None,
         seconds: float,
-        after: Iterable[Job] = (),
+        after: Iterable[PricedJob] = (),
         resources: Resources | None = None,
         n_bytes: float = 0,
-    ) -> Job:
+    ) -> PricedJob:
         """A job that makes ``product``."""
         part_left = 0.0 if product is not None and product.exists() else 1.0
         gpus = 0 if resources is None else resources.gpus
         startup = self.speed.assumptions.startup_seconds
-        job = Job(rule, product, startup + seconds, part_left, gpus, tuple(after), n_bytes)
+        job = PricedJob(rule, product, startup + seconds, part_left, gpus, tuple(after), n_bytes)
         self.jobs.append(job)
         return job
 

@@ -16,9 +16,9 @@ from pydantic import (
     model_validator,
 )
 
+from mtpd.chains import MAX_LENGTH, NAME_PATTERN, NO_TEACHER
 from mtpd.errors import UserError
-from mtpd.experiment.losses import Loss
-from mtpd.selection.chains import MAX_LENGTH, NAME_PATTERN, NO_TEACHER
+from mtpd.settings.losses import Loss
 
 
 def _check_reserved(name: str) -> str:
@@ -123,6 +123,13 @@ Data = Annotated[
     ShapesData | CocoData | VocData | ArgoverseHdData | CrowdHumanData,
     Field(discriminator="source"),
 ]
+
+
+def annotations_of(split: CocoSplit | Path | str) -> Path:
+    """What lists a split, relative to the data's root; a string names a list of Pascal VOC."""
+    if isinstance(split, CocoSplit):
+        return split.annotations
+    return split if isinstance(split, Path) else Path("ImageSets", "Main", f"{split}.txt")
 
 
 class ImagePipeline(Settings):

@@ -19,7 +19,7 @@ from micro import MICRO, PROJECT, SMALL, changed
 
 from mtpd.data.dataset import Dataset, Split
 from mtpd.data.published import COUNTS
-from mtpd.experiment.estimate import (
+from mtpd.estimation.estimate import (
     Estimate,
     count_rules,
     estimate,
@@ -27,11 +27,11 @@ from mtpd.experiment.estimate import (
     total,
     workloads,
 )
-from mtpd.experiment.images import count_images
+from mtpd.estimation.images import count_images
+from mtpd.estimation.speed import Assumptions, Calibration, Measurement, Speed
 from mtpd.experiment.load import load_experiment
-from mtpd.experiment.settings import Experiment
-from mtpd.experiment.speed import Assumptions, Calibration, Measurement, Speed
 from mtpd.layout import Layout
+from mtpd.settings.experiment import Experiment
 
 STARTUP = Assumptions.load().startup_seconds
 SECONDS = {"train_step": 2.0, "forward": 1.0}

@@ -18,9 +18,9 @@ import yaml
 from pydantic import Field, FiniteFloat, PositiveFloat, PositiveInt, ValidationError
 
 from mtpd.errors import UserError
-from mtpd.experiment.config_names import ConfigName
-from mtpd.experiment.settings import Detector, Settings
+from mtpd.estimation.config_names import ConfigName
 from mtpd.files import whole_file
+from mtpd.settings.experiment import Detector, Settings
 
 Kind = Literal["train_step", "forward", "distillation_step", "evaluation"]
 """A training step; a teacher up to its neck; a student's step with a teacher; a test image."""
@@ -62,7 +62,7 @@ class Assumptions(Settings):
     @cache
     def load(cls) -> Assumptions:
         """Read the file beside this module."""
-        text = files("mtpd.experiment").joinpath("assumptions.yaml").read_text(encoding="utf-8")
+        text = files("mtpd.estimation").joinpath("assumptions.yaml").read_text(encoding="utf-8")
         return cls.model_validate(_parse(text))
 
     def forward_seconds(self, workload: Workload) -> float:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from micro import PROJECT
 
-from mtpd.experiment import jobs
+from mtpd.chains import Chain, stages_to_train
+from mtpd.experiment import dependencies, runs
 from mtpd.experiment.load import load_experiment
-from mtpd.experiment.paper import Cell, experiments_of, load_paper
-from mtpd.experiment.settings import Experiment
 from mtpd.files import digest_of
-from mtpd.selection.chains import Chain, stages_to_train
+from mtpd.papers.paper import Cell, experiments_of, load_paper
 from mtpd.selection.orders import choose_order
+from mtpd.settings.experiment import Experiment
 from mtpd.zoo.metafiles import published
 from mtpd.zoo.sources import sha256_of_name, zoo_weights
 
@@ -156,24 +156,25 @@ def test_no_training_is_done_twice(upwards: bool) -> None:
 
 def trainings(experiment: Experiment, upwards: bool) -> Iterator[tuple[str, Any]]:
     """Every training of an experiment, and all that its result depends on."""
-    data = jobs.data_settings(experiment)
+    data = dependencies.data_settings(experiment)
     detectors = {
-        name: [data, jobs.detector_settings(experiment, name)] for name in experiment.detectors
+        name: [data, dependencies.detector_settings(experiment, name)]
+        for name in experiment.detectors
     }
     for name, identity in detectors.items():
         if experiment.detector(name).weights is None:
             yield name, identity
-    chains = jobs.chains_of_runs(experiment, supposed_orders(experiment, upwards))
+    chains = runs.chains_of_runs(experiment, supposed_orders(experiment, upwards))
     by_method: dict[str, list[Chain]] = {}
     for member, chain in chains.items():
-        by_method.setdefault(jobs.run_of(experiment, member).method, []).append(chain)
+        by_method.setdefault(runs.run_of(experiment, member).method, []).append(chain)
     for method, found in by_method.items():
         identities: dict[Chain, Any] = {}
         for stage in stages_to_train(found):
-            identity = [data, jobs.stage_settings(experiment, method, stage)]
+            identity = [data, dependencies.stage_settings(experiment, method, stage)]
             if stage.parent is not None:
                 identity.append(identities[stage.parent])
-            elif not jobs.starts_afresh(experiment, method, stage):
+            elif not runs.starts_afresh(experiment, method, stage):
                 identity.append(detectors[experiment.student.name])
             if stage.last.teacher is not None:
                 identity.append(detectors[stage.last.teacher])
@@ -194,10 +195,10 @@ def supposed_orders(experiment: Experiment, upwards: bool) -> dict[str, list[str
                 experiment.student.name,
                 scores,
                 costs,
-                jobs.teachers_at_most(experiment, run),
+                runs.teachers_at_most(experiment, run),
             ).teachers
         )
-        for member in jobs.all_members(experiment)
-        for run in [jobs.run_of(experiment, member)]
+        for member in runs.all_members(experiment)
+        for run in [runs.run_of(experiment, member)]
         if isinstance(run.order, str) and run.order not in ("none", "random")
     }

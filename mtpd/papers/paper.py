@@ -14,13 +14,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt, ValidationError, model_validator
 
+from mtpd.chains import Chain
 from mtpd.errors import UserError
-from mtpd.experiment import jobs
-from mtpd.experiment.load import EXPERIMENTS, explain, load_experiment, read_mapping
-from mtpd.experiment.metrics import METRICS, SPLIT_METRICS
-from mtpd.experiment.settings import Experiment, Name, Settings
+from mtpd.evaluation.metrics import METRICS, SPLIT_METRICS
+from mtpd.experiment import runs
+from mtpd.experiment.load import load_experiment
 from mtpd.layout import Layout, ModelFolder, PaperLayout
-from mtpd.selection.chains import Chain
+from mtpd.settings.experiment import Experiment, Name, Settings
+from mtpd.settings.reading import explain, read_mapping
+from mtpd.settings.runtime import EXPERIMENTS
 
 PAPER_TABLES = Path("config/paper_tables.yaml")
 
@@ -43,7 +45,7 @@ class Reference(Settings):
 class Cell(Reference):
     """A value that a paper gives, and the model and metric that it is measured by here."""
 
-    metric: str = Field(description="A key of mtpd.experiment.metrics.METRICS")
+    metric: str = Field(description="A key of mtpd.evaluation.metrics.METRICS")
     published: FiniteFloat | None = Field(
         default=None, description="In percent, millions, 1e9 or ms; none: the paper gives no value"
     )
@@ -281,7 +283,7 @@ def models(reference: Reference, experiment: Experiment, chains: Chains) -> list
     if reference.run is None:
         return [Model(name, detector=reference.detector)]
     method = experiment.runs[reference.run].method
-    members = jobs.members(experiment, reference.run)
+    members = runs.members(experiment, reference.run)
     known = [chains[name][member] for member in members if member in chains[name]]
     stages = [Model(name, method=method, chain=chain).stages() for chain in known]
     last = (reference.stage or 0) - 1
@@ -303,7 +305,7 @@ def trained_parts(model: Model, experiment: Experiment) -> list[Model]:
     if model.chain is None or model.method is None:
         return [model]
     stages = model.stages()
-    if jobs.starts_afresh(experiment, model.method, model.chain.prefixes()[0]):
+    if runs.starts_afresh(experiment, model.method, model.chain.prefixes()[0]):
         return stages
     return [Model(model.experiment, detector=experiment.student.name), *stages]
 
@@ -319,8 +321,8 @@ def inputs_of(
     chosen = paper.items[item]
     if isinstance(chosen, CostMatrix):
         layout, experiment = Layout(results, chosen.experiment), experiments[chosen.experiment]
-        decided = jobs.chains_of_runs(experiment, {})
-        members = [name for run in chosen.runs for name in jobs.members(experiment, run)]
+        decided = runs.chains_of_runs(experiment, {})
+        members = [name for run in chosen.runs for name in runs.members(experiment, run)]
         known = all(member in decided for member in members)
         return [layout.costs] if known else [layout.costs, layout.order]
     folders = [model.folder(results) for model in models_of(paper, item, experiments, chains)]
@@ -389,8 +391,8 @@ def _check_one_of(where: str, kind: str, name: str, known: Iterable[str]) -> Non
 
 def _check_stage(where: str, experiment: Experiment, name: str, stage: int) -> None:
     """A run whose order only the data decides has as many stages as it may have teachers."""
-    chains = jobs.chains_of_runs(experiment, {})
-    run, member = experiment.runs[name], jobs.members(experiment, name)[0]
+    chains = runs.chains_of_runs(experiment, {})
+    run, member = experiment.runs[name], runs.members(experiment, name)[0]
     if member in chains:
         most = len(chains[member].stages)
     elif run.order == "direct":

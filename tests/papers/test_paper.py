@@ -12,8 +12,8 @@ from micro import PROJECT
 from paper_case import TABLES, Case
 
 from mtpd.errors import UserError
-from mtpd.experiment.jobs import chains_of_runs
-from mtpd.experiment.paper import (
+from mtpd.experiment.runs import chains_of_runs
+from mtpd.papers.paper import (
     Reference,
     choose_items,
     experiments_of,
@@ -202,7 +202,7 @@ def test_no_experiment_may_have_the_tables_folder(case: Case) -> None:
 
 def test_the_workflow_imports_nothing_heavy() -> None:
     code = (
-        "import sys, mtpd.experiment.paper\n"
+        "import sys, mtpd.papers.paper\n"
         "heavy = {'torch', 'mmengine', 'mmdet', 'pandas', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

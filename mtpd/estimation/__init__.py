@@ -1,0 +1,1 @@
+"""What experiments cost: their jobs, and how long each takes."""

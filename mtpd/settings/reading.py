@@ -1,0 +1,97 @@
+"""Reading YAML files, and saying in one line what is wrong with one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from mtpd.errors import UserError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, with two habits of YAML 1.1 mended.
+
+    A key that stands twice in one mapping is an error, and ``1e-3`` is a number.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen and key_node.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key '{key_node.value}' stands twice", key_node.start_mark
+                )
+            if isinstance(key_node, yaml.ScalarNode):
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read_mapping(path: Path, content: str, absent: str = "put one there") -> dict[str, Any]:
+    """Parse the YAML file ``path``, a mapping.
+
+    Args:
+        path: Of the file.
+        content: The remedy where it holds something else.
+        absent: The remedy where it cannot be read.
+
+    Raises:
+        UserError: It cannot be read, is not YAML, or holds no mapping.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise UserError(path, f"cannot be read ({error.strerror})", absent) from error
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        raise UserError(path, f"is not YAML ({error})", "mend the file") from error
+    if not isinstance(raw, dict):
+        raise UserError(path, "holds no mapping", content)
+    return raw
+
+
+def explain(path: Path, errors: ValidationError) -> tuple[str, str, str]:
+    """Where, problem and remedy of the error to name first."""
+    # A misspelt key is also a missing one: what stands in the file is named first.
+    return _explain(path, min(errors.errors(), key=lambda item: item["type"] != "extra_forbidden"))
+
+
+def _explain(path: Path, error: ErrorDetails) -> tuple[str, str, str]:
+    """Where, problem and remedy of one of pydantic's errors."""
+    message = error["msg"].removeprefix("Value error, ")
+    if message.count("|") == 2:
+        where, problem, remedy = message.split("|")
+        return f"{path}: {where}", problem, remedy
+    where = ".".join(_keys(error["loc"]))
+    remedies = {
+        "extra_forbidden": "take it out, or mend its spelling",
+        "missing": "add it",
+        "union_tag_invalid": f"use one of: {error.get('ctx', {}).get('expected_tags', '')}",
+        "union_tag_not_found": "say which kind it is",
+        "string_pattern_mismatch": f"it must match {error.get('ctx', {}).get('pattern', '')}",
+    }
+    problem = {"extra_forbidden": "unknown key", "missing": "key is missing"}.get(
+        error["type"], f"{message[:1].lower()}{message[1:]} (is {error['input']!r:.60})"
+    )
+    return f"{path}: {where}", problem, remedies.get(error["type"], "give a valid value")
+
+
+def _keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the file in pydantic's location, which names kinds of data and loss as well."""
+    keys = [str(part) for part in location if part != "[key]"]
+    sources = ("shapes", "coco", "voc", "argoverse_hd", "crowdhuman")
+    if keys[0] == "data" and len(keys) > 1 and keys[1] in sources:
+        del keys[1]
+    if keys[0] == "figures" and len(keys) > 3:
+        del keys[2]  # figures.<name>.<kind>.<key>
+    if "losses" in keys and len(keys) > keys.index("losses") + 2:
+        del keys[keys.index("losses") + 2]  # methods.<name>.losses.<number>.<type>.<key>
+    return keys
