@@ -8,6 +8,7 @@ Every path is below one results folder. The folders of an experiment::
     pairs/<method>/<name>.json how a teacher teaches the student by a method
     order.json  costs.json     the orders, and the costs that led to them
     tables/  figures/
+    made/<rule>/…              what each job's results were made from
 
 Beside them ``paper/`` has the tables and figures that experiments make together.
 ``zoo/<file>.json`` says where a file of the cache lies, whichever experiment needs it.
@@ -93,11 +94,6 @@ class ModelFolder:
         return self.path / "features.safetensors"
 
     @property
-    def states(self) -> Path:
-        """Folder of training states; empty once a job has begun that needs the weights."""
-        return self.path / "states"
-
-    @property
     def progress(self) -> Path:
         """Where a training job is: epoch, iteration, speed, host. For people, not for jobs."""
         return self.path / "progress.json"
@@ -177,6 +173,10 @@ class Layout:
     def figure(self, name: str, suffix: str) -> Path:
         """A figure as ``png`` or ``pdf``."""
         return self.root / "figures" / f"{name}.{suffix}"
+
+    def record(self, rule: str, names: tuple[str, ...]) -> Path:
+        """What the results of a job were made from; ``names`` are those of its wildcards."""
+        return self.root.joinpath("made", rule, *names[:-1], f"{(names or ('all',))[-1]}.json")
 
     def log(self, step: str) -> Path:
         """Log of a step of the whole experiment."""

@@ -24,13 +24,24 @@ def prepare(
     data_root: DataRoot = None,
 ) -> None:
     """Check an experiment's data set for use, converting or generating it where needed."""
+    from mtpd.digests import Digests
     from mtpd.experiment.load import load_experiment
+    from mtpd.experiment.making import make
+    from mtpd.experiment.recipes import Recipes, Task
     from mtpd.layout import Layout
-    from mtpd.steps.data import prepare_data
+    from mtpd.settings.runtime import zoo_settings
+    from mtpd.steps.data import has_all_images, prepare_data
+    from mtpd.store import Store
 
     log_info()
-    settings = load_experiment(experiment, data_root)
-    prepare_data(settings, Layout(results, experiment.stem))
+    settings, layout = load_experiment(experiment, data_root), Layout(results, experiment.stem)
+    make(
+        Recipes(settings, layout, zoo_settings(), Digests()),
+        Store(results.parent / ".mtpd-store"),
+        Task("data"),
+        lambda _: prepare_data(settings, layout),
+        lambda _: has_all_images(settings, layout),
+    )
 
 
 @data.command("check")

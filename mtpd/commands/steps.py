@@ -1,11 +1,10 @@
-"""The steps of the pipeline: the workflow's rules call these commands, and so may people."""
+"""The steps of the workflow: its rules call these commands, and so may people."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,10 +21,12 @@ from mtpd.commands.options import (
 from mtpd.errors import UserError
 
 if TYPE_CHECKING:
+    from mtpd.experiment.recipes import Recipe
     from mtpd.steps.context import Context
 
 MethodName = Annotated[str, typer.Option("--method", help="A method of the experiment.")]
 ChainText = Annotated[str, typer.Option("--chain", help="Teachers so far, such as t1+t2.")]
+Work = Callable[["Context"], object]
 
 steps = typer.Typer()
 
@@ -38,10 +39,13 @@ def check(
     threads: Threads = 1,
 ) -> None:
     """Try all that a detector's training needs: model, weights, schedule, images."""
-    context = _open(experiment, results, threads)
-    from mtpd.steps.check import check_detector
 
-    check_detector(context, detector)
+    def work(context: Context) -> None:
+        from mtpd.steps.check import check_detector
+
+        check_detector(context, detector)
+
+    _make(experiment, results, threads, ("check", detector), work)
 
 
 @steps.command()
@@ -53,10 +57,13 @@ def check_pair(
     threads: Threads = 1,
 ) -> None:
     """Check that a method's losses work between a teacher and the student."""
-    context = _open(experiment, results, threads)
-    from mtpd.steps.check import check_pair as check_teacher
 
-    check_teacher(context, method, teacher)
+    def work(context: Context) -> None:
+        from mtpd.steps.check import check_pair as check_teacher
+
+        check_teacher(context, method, teacher)
+
+    _make(experiment, results, threads, ("check_pair", method, teacher), work)
 
 
 @steps.command()
@@ -67,10 +74,18 @@ def train(
     threads: Threads = 1,
 ) -> None:
     """Train a detector without teacher, or take over the weights that the experiment names."""
-    with _open_with_gpus(experiment, results, threads, "train") as context:
+
+    def work(context: Context) -> None:
         from mtpd.steps.train import train_detector
 
         train_detector(context, detector)
+
+    def taken(context: Context) -> None:
+        from mtpd.steps.train import add_detector_configs
+
+        add_detector_configs(context, detector)
+
+    _make(experiment, results, threads, ("train", detector), work, taken, gpus_of="train")
 
 
 @steps.command()
@@ -82,11 +97,21 @@ def stage(
     threads: Threads = 1,
 ) -> None:
     """Train the last stage of a chain."""
-    with _open_with_gpus(experiment, results, threads, "train") as context:
-        from mtpd.chains import Chain
+    from mtpd.chains import Chain
+
+    parsed = Chain.parse(chain)
+
+    def work(context: Context) -> None:
         from mtpd.steps.stage import train_stage
 
-        train_stage(context, method, Chain.parse(chain))
+        train_stage(context, method, parsed)
+
+    def taken(context: Context) -> None:
+        from mtpd.steps.stage import add_stage_configs
+
+        add_stage_configs(context, method, parsed)
+
+    _make(experiment, results, threads, ("stage", method, chain), work, taken, gpus_of="train")
 
 
 @steps.command()
@@ -103,20 +128,21 @@ def evaluate(
         raise UserError(
             "mtpd evaluate", "names no model", "give --detector, or --method and --chain"
         )
-    with _open_with_gpus(experiment, results, threads, "infer") as context:
-        from mtpd.chains import Chain
-        from mtpd.experiment.dependencies import detector_settings, stage_settings
-        from mtpd.steps.evaluate import evaluate as evaluate_model
+    task = (
+        ("evaluate_stage", str(method), str(chain))
+        if detector is None
+        else ("evaluate_detector", detector)
+    )
+
+    def work(context: Context) -> None:
+        from mtpd.steps.evaluate import evaluate_detector, evaluate_stage
 
         if detector is not None:
-            settings = detector_settings(context.experiment, detector)
-            evaluate_model(context, detector, context.layout.detector(detector), settings)
+            evaluate_detector(context, detector)
         else:
-            assert method is not None
-            assert chain is not None
-            student = context.experiment.student.name
-            settings = stage_settings(context.experiment, method, Chain.parse(chain))
-            evaluate_model(context, student, context.layout.stage(method, chain), settings)
+            evaluate_stage(context, str(method), str(chain))
+
+    _make(experiment, results, threads, task, work, gpus_of="infer")
 
 
 @steps.command()
@@ -127,10 +153,13 @@ def features(
     threads: Threads = 1,
 ) -> None:
     """Fill a detector's feature cache."""
-    with _open_with_gpus(experiment, results, threads, "infer") as context:
+
+    def work(context: Context) -> None:
         from mtpd.steps.features import cache_features
 
         cache_features(context, detector)
+
+    _make(experiment, results, threads, ("features", detector), work, gpus_of="infer")
 
 
 @steps.command()
@@ -138,10 +167,13 @@ def costs(
     experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
 ) -> None:
     """Compute the adaptation costs between all detectors from their feature caches."""
-    context = _open(experiment, results, threads)
-    from mtpd.steps.costs import write_costs
 
-    write_costs(context)
+    def work(context: Context) -> None:
+        from mtpd.steps.costs import write_costs
+
+        write_costs(context)
+
+    _make(experiment, results, threads, ("costs",), work)
 
 
 @steps.command()
@@ -149,10 +181,13 @@ def order(
     experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
 ) -> None:
     """Order the teachers of every run."""
-    context = _open(experiment, results, threads)
-    from mtpd.steps.order import write_order
 
-    write_order(context)
+    def work(context: Context) -> None:
+        from mtpd.steps.order import write_order
+
+        write_order(context)
+
+    _make(experiment, results, threads, ("order",), work)
 
 
 @steps.command()
@@ -160,23 +195,28 @@ def results(
     experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
 ) -> None:
     """Write the experiment's table and figure."""
-    context = _open(experiment, results, threads)
-    from mtpd.steps.results import write_results
 
-    write_results(context)
+    def work(context: Context) -> None:
+        from mtpd.steps.results import write_results
+
+        write_results(context)
+
+    _make(experiment, results, threads, ("results",), work)
 
 
 @steps.command()
 def cost_matrix(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
     """Draw the adaptation costs and the orders that they led to."""
-    from mtpd.experiment.load import load_experiment
-    from mtpd.experiment.runs import runs_by_costs
-    from mtpd.layout import Layout
-    from mtpd.steps.cost_matrix import write_cost_matrix
 
-    settings, layout = load_experiment(experiment), Layout(results, experiment.stem)
-    paths = [layout.figure("costs", kind) for kind in ("png", "pdf")]
-    write_cost_matrix(settings, layout, runs_by_costs(settings), layout.experiment, paths)
+    def work(context: Context) -> None:
+        from mtpd.experiment.runs import runs_by_costs
+        from mtpd.steps.cost_matrix import write_cost_matrix
+
+        settings, layout = context.experiment, context.layout
+        paths = [layout.figure("costs", kind) for kind in ("png", "pdf")]
+        write_cost_matrix(settings, layout, runs_by_costs(settings), layout.experiment, paths)
+
+    _make(experiment, results, 1, ("cost_matrix",), work)
 
 
 @steps.command()
@@ -184,14 +224,69 @@ def pretrained(
     experiment: ExperimentFile, detector: DetectorName, results: Results = DEFAULT_RESULTS
 ) -> None:
     """Fetch the published weights that parts of a detector start from."""
-    from mtpd.experiment.load import load_experiment
-    from mtpd.layout import Layout
-    from mtpd.settings.runtime import zoo_settings
-    from mtpd.steps.pretrained import fetch_pretrained
 
+    def work(context: Context) -> None:
+        from mtpd.steps.pretrained import fetch_pretrained
+
+        fetch_pretrained(context.experiment, detector, context.layout, context.zoo)
+
+    _make(experiment, results, 1, ("pretrained", detector), work)
+
+
+def _make(
+    experiment: Path,
+    results: Path,
+    threads: int,
+    task: tuple[str, ...],
+    work: Work,
+    taken: Work | None = None,
+    gpus_of: Literal["train", "infer"] | None = None,
+) -> None:
+    """Have the results of a job made, or take them from the store.
+
+    Args:
+        experiment: YAML file.
+        results: Folder of all results.
+        threads: CPU threads that the job may use.
+        task: The job: its rule and the values of the rule's wildcards.
+        work: Makes the results.
+        taken: Adds what the store does not keep.
+        gpus_of: Kind of resources that says how many GPUs are leased while it works. A training on
+            several is run by as many processes; this one waits for them.
+    """
+    from mtpd.digests import Digests
+    from mtpd.experiment.load import load_experiment
+    from mtpd.experiment.making import make
+    from mtpd.experiment.recipes import Recipes, Task
+    from mtpd.launch import is_launched, launch
+    from mtpd.layout import Layout
+    from mtpd.lease import leased_gpus
+    from mtpd.settings.runtime import zoo_settings
+    from mtpd.store import Store
+
+    if is_launched():
+        work(_open(experiment, results, threads))
+        return
     log_info()
-    layout = Layout(results, experiment.stem)
-    fetch_pretrained(load_experiment(experiment), detector, layout, zoo_settings())
+    settings = load_experiment(experiment)
+    gpus = 0 if gpus_of is None else getattr(settings.resources, gpus_of).gpus
+    recipes = Recipes(settings, Layout(results, experiment.stem), zoo_settings(), Digests())
+
+    def on_gpus(_: Recipe) -> None:
+        # Before torch is imported: it must not look at the devices of others.
+        with leased_gpus(gpus):
+            if gpus_of != "train" or gpus < 2:
+                work(_open(experiment, results, threads))
+            elif status := launch(gpus, sys.argv[1:]):
+                raise typer.Exit(status)
+
+    def add(_: Recipe) -> bool:
+        if taken is not None:
+            taken(_open(experiment, results, threads))
+        return True
+
+    store = Store(results.parent / ".mtpd-store")
+    make(recipes, store, Task(task[0], task[1:]), on_gpus, add)
 
 
 def _open(experiment: Path, results: Path, threads: int) -> Context:
@@ -207,26 +302,3 @@ def _open(experiment: Path, results: Path, threads: int) -> Context:
     torch.set_num_threads(threads)
     cv2.setNumThreads(0)
     return Context.open(experiment, results)
-
-
-@contextmanager
-def _open_with_gpus(
-    experiment: Path, results: Path, threads: int, kind: Literal["train", "infer"]
-) -> Iterator[Context]:
-    """Open the experiment, with the GPUs that a job of this ``kind`` uses leased meanwhile.
-
-    A training on several is run by as many processes; this one leaves when they have ended.
-    """
-    from mtpd.experiment.load import load_experiment
-    from mtpd.launch import is_launched, launch
-    from mtpd.lease import leased_gpus
-
-    if is_launched():
-        yield _open(experiment, results, threads)
-        return
-    gpus = getattr(load_experiment(experiment).resources, kind).gpus
-    # Before torch is imported: it must not look at the devices of others.
-    with leased_gpus(gpus):
-        if kind == "train" and gpus > 1:
-            raise typer.Exit(launch(gpus, sys.argv[1:]))
-        yield _open(experiment, results, threads)

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from mtpd.data.coco import check_same_classes
 from mtpd.data.inspection import Counts, Inspection, Progress, inspect_coco
 from mtpd.data.published import COUNTS, PUBLISHED
-from mtpd.data.splits import SPLITS, border_of, locate_split
+from mtpd.data.sources import SPLITS
+from mtpd.data.splits import border_of, locate_split
 from mtpd.errors import UserError
 from mtpd.settings.experiment import (
     ArgoverseHdData,

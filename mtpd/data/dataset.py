@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from mtpd.data.sources import images_folder, own_annotations
+from mtpd.errors import UserError
 from mtpd.files import read_json, write_json
+from mtpd.settings.experiment import Data
 
 Protocol = Literal["coco", "crowdhuman", "streaming"]
 """Which figures beside COCO's a data set is judged by."""
@@ -40,6 +43,8 @@ class Dataset:
     """Classes and splits (``train``, ``val``, ``test``) of a prepared data set.
 
     Where the experiment names no test split, ``test`` is absent and ``val`` is what is reported.
+    The file says what was found, not where: the places come from the experiment at hand, so that
+    data and results may be moved.
     """
 
     classes: tuple[str, ...]
@@ -53,19 +58,50 @@ class Dataset:
         return "test" if "test" in self.splits else "val"
 
     @classmethod
-    def load(cls, path: Path) -> Dataset:
-        """Read what :meth:`save` wrote."""
+    def load(cls, path: Path, data: Data) -> Dataset:
+        """Read what :meth:`save` wrote.
+
+        Args:
+            path: Of ``dataset.json``.
+            data: The experiment's; says where the user's own files lie.
+
+        Raises:
+            UserError: It cannot be read, or another version wrote it.
+        """
         raw = read_json(path, "run the data step first")
-        splits = {
-            name: Split(Path(split.pop("annotations")), Path(split.pop("images")), **split)
-            for name, split in raw["splits"].items()
-        }
-        return cls(tuple(raw["classes"]), raw["has_masks"], splits, raw.get("protocol", "coco"))
+        try:
+            splits = {
+                name: _located(split, data, name, path.parent.absolute())
+                for name, split in raw["splits"].items()
+            }
+            return cls(tuple(raw["classes"]), raw["has_masks"], splits, raw["protocol"])
+        except (KeyError, TypeError, AttributeError) as error:
+            problem = "was written by another version"
+            raise UserError(path, problem, "run the data step again") from error
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
+        """Write as JSON; annotations that were made beside the file are named by it."""
         raw = asdict(self)
         for split in raw["splits"].values():
-            split["annotations"] = str(split["annotations"])
-            split["images"] = str(split["images"])
+            del split["images"]
+            annotations = split["annotations"].absolute()
+            is_made = annotations.is_relative_to(path.parent.absolute())
+            split["annotations"] = (
+                str(annotations.relative_to(path.parent.absolute())) if is_made else None
+            )
         write_json(path, raw)
+
+
+def _located(raw: dict[str, Any], data: Data, name: str, folder: Path) -> Split:
+    """A split with the places of its files; ``folder`` is that of the prepared data."""
+    made = raw["annotations"]
+    own = own_annotations(data, name) if made is None else folder / made
+    if own is None:
+        raise KeyError(name)
+    return Split(
+        annotations=own.absolute(),
+        images=images_folder(data, name, folder).absolute(),
+        n_images=raw["n_images"],
+        n_boxes=raw["n_boxes"],
+        sha256=raw["sha256"],
+    )

@@ -9,11 +9,10 @@ from mtpd.data.argoverse import convert_argoverse
 from mtpd.data.coco import BORDER
 from mtpd.data.crowdhuman import convert_crowdhuman
 from mtpd.data.shapes import generate_shapes
+from mtpd.data.sources import images_folder, own_annotations
 from mtpd.data.voc import convert_voc
 from mtpd.errors import UserError
-from mtpd.settings.experiment import ArgoverseHdData, CocoData, CrowdHumanData, Data, ShapesData
-
-SPLITS = ("train", "val", "test")
+from mtpd.settings.experiment import ArgoverseHdData, CrowdHumanData, Data, ShapesData, VocData
 
 Source = tuple[Path, Path]
 """Instances JSON, and the folder that its file names are relative to."""
@@ -26,32 +25,30 @@ def locate_split(
     classes: tuple[str, ...] | None,
 ) -> Source:
     """Where ``split`` lies; it is generated or converted into ``folder`` first if need be."""
+    images = images_folder(data, split, folder)
     if isinstance(data, ShapesData):
         count = getattr(data, split)
-        generated = folder / split
         annotations = generate_shapes(
-            generated, split=split, images=count, size=data.size, seed=data.seed
+            folder / split, split=split, images=count, size=data.size, seed=data.seed
         )
-        return annotations, generated / "images"
+        return annotations, images
     if not data.root.is_dir():
         raise UserError(
             "data.root",
             f"there is no folder '{data.root}'",
             "say where the data set lies, here or in data_roots of config/config.yaml",
         )
-    if isinstance(data, CocoData):
-        paths = getattr(data, split)
-        return data.root / paths.annotations, data.root / paths.images
-    annotations = folder / f"{split}.json"
+    own = own_annotations(data, split)
+    if own is not None:
+        return own, images
+    annotations, listed = folder / f"{split}.json", getattr(data, split)
     if isinstance(data, ArgoverseHdData):
-        own = data.root / getattr(data, split)
-        convert_argoverse(own, annotations, whole_sequences=split != "train")
-        return annotations, data.root / data.images
-    if isinstance(data, CrowdHumanData):
-        convert_crowdhuman(data.root / getattr(data, split), data.root, data.images, annotations)
-        return annotations, data.root
-    convert_voc(data.root, getattr(data, split), annotations, classes=classes or data.classes)
-    return annotations, data.root / "JPEGImages"
+        convert_argoverse(data.root / listed, annotations, whole_sequences=split != "train")
+    elif isinstance(data, CrowdHumanData):
+        convert_crowdhuman(data.root / listed, data.root, data.images, annotations)
+    elif isinstance(data, VocData):
+        convert_voc(data.root, listed, annotations, classes=classes or data.classes)
+    return annotations, images
 
 
 def border_of(data: Data) -> float:

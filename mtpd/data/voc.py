@@ -12,6 +12,7 @@ from defusedxml.ElementTree import parse
 
 from mtpd.data.coco import write_coco
 from mtpd.data.images import image_problems
+from mtpd.data.sources import listed_annotations
 from mtpd.errors import UserError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
@@ -50,7 +51,7 @@ def convert_voc(
         UserError: The list, an XML file or an image is missing or wrong, or an object's class is
             not among ``classes``.
     """
-    files = _listed(root, split)
+    files = listed_annotations(root, split)
     trees = {path: _parsed(path) for path in files}
     if classes is None:
         objects = ((path, o) for path, tree in trees.items() for o in tree.findall("object"))
@@ -72,31 +73,6 @@ def convert_voc(
     categories = [{"id": i, "name": name} for i, name in enumerate(classes, start=1)]
     write_coco(out, {"images": images, "annotations": annotations, "categories": categories})
     return tuple(classes)
-
-
-def _listed(root: Path, split: str) -> list[Path]:
-    """The XML files of a split, in the order of its list."""
-    path = root / "ImageSets" / "Main" / f"{split}.txt"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise UserError(path, "does not exist", "name a list of ImageSets/Main") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(path, f"cannot be read ({error})", "give one image id a line") from error
-    ids = [line.strip() for line in lines if line.strip()]
-    if not ids:
-        raise UserError(path, "is empty", "list at least one image id")
-    seen: set[str] = set()
-    for image_id in ids:
-        if image_id in seen:
-            raise UserError(path, f"lists '{image_id}' twice", "list every image once")
-        seen.add(image_id)
-    files = [root / "Annotations" / f"{image_id}.xml" for image_id in ids]
-    for file in files:
-        if not file.is_file():
-            problem = f"lists '{file.stem}', but {file} does not exist"
-            raise UserError(path, problem, "add the annotation or remove the id from the list")
-    return files
 
 
 def _parsed(path: Path) -> Element:

@@ -120,8 +120,8 @@ def data_config(
     """Set the loaders and evaluators of ``config`` to the prepared data set."""
     if pipeline.size is None:
         _check_own_pipelines(config)
-    own, times = _innermost(config.get("train_dataloader", {}).get("dataset", {}))
-    own_test, _ = _innermost(config.get("test_dataloader", {}).get("dataset", {}))
+    own, times = innermost(config.get("train_dataloader", {}).get("dataset", {}))
+    own_test, _ = innermost(config.get("test_dataloader", {}).get("dataset", {}))
     config.train_pipeline = own.get("pipeline", [])
     config.test_pipeline = own_test.get("pipeline", [])
     set_pipelines(config, pipeline, has_masks(config.model))
@@ -258,7 +258,7 @@ def _heads(model: ConfigDict) -> Iterator[ConfigDict]:
                 yield from _heads(head)
 
 
-def _innermost(dataset: ConfigDict) -> tuple[ConfigDict, int]:
+def innermost(dataset: ConfigDict) -> tuple[ConfigDict, int]:
     """The data set inside repeating wrappers, and how often they repeat it."""
     times = 1
     while "dataset" in dataset:
@@ -278,7 +278,7 @@ def _check_own_pipelines(config: Config) -> None:
         dataset = config.get(f"{mode}_dataloader", {}).get("dataset", {})
         if dataset.get("type") == "MultiImageMixDataset":
             raise UserError(config.filename, f"its {mode} pipeline mixes images", remedy)
-        if not _innermost(dataset)[0].get("pipeline"):
+        if not innermost(dataset)[0].get("pipeline"):
             raise UserError(config.filename, f"has no {mode} pipeline of its own", remedy)
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from mtpd.detectors.parallel import of_first, together
-from mtpd.detectors.training_state import TrainingStates
-from mtpd.files import digest_of, read_json, sha256_of, whole_file
+from mtpd.files import read_json, whole_file
 from mtpd.layout import ModelFolder
 from mtpd.settings.experiment import Saving
 
@@ -23,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_training(
-    config: Config, folder: ModelFolder, saving: Saving, inputs: Sequence[Path] = ()
+    config: Config, folder: ModelFolder, saving: Saving, identity: str, states: Path
 ) -> None:
     """Train what ``config`` describes; its hooks write weights and history to ``folder``.
 
@@ -34,22 +33,15 @@ def run_training(
         config: Of the training.
         folder: Gets the results.
         saving: When the training state is saved.
-        inputs: Weights that the training starts from or learns from. States that were saved with
-            other bytes there, another config or other annotations are not used.
+        identity: Digest of all that the training depends on. States of another are not used.
+        states: Folder of the training states.
 
     Raises:
         Interrupted: A signal has asked the job to end.
     """
-    annotations = Path(_innermost(config.train_dataloader.dataset).ann_file)
-    identity = digest_of(
-        {
-            "config": config.to_dict(),
-            "inputs": [sha256_of(path) for path in (annotations, *inputs)],
-        }
-    )
     hook = {
         "type": "TrainingStateHook",
-        "folder": str(folder.states),
+        "folder": str(states),
         "identity": identity,
         "progress": str(folder.progress),
         **saving.model_dump(),
@@ -80,7 +72,7 @@ def _alone(folder: ModelFolder) -> Iterator[bool]:
         yield False
         return
     folder.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.path / ".training.lock")
+    lock = FileLock(folder.path / ".training.lock", fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)
         waited = False
@@ -94,27 +86,11 @@ def _alone(folder: ModelFolder) -> Iterator[bool]:
         lock.release()
 
 
-def clear_states(folder: ModelFolder) -> None:
-    """Remove the training's states: for the job after it, which has seen its result accepted.
-
-    Until then they stay. A scheduler may refuse the result of a job that has succeeded, as
-    Snakemake does where a clock was set back, and the training then has only to write it again.
-    """
-    TrainingStates(folder.states, "").clear()
-
-
 def _is_made(folder: ModelFolder, identity: str) -> bool:
     """Whether weights and history of this very training are there, whole."""
     if not (folder.weights.is_file() and folder.history.is_file()):
         return False
     return bool(read_json(folder.history).get("identity") == identity)
-
-
-def _innermost(dataset: ConfigDict) -> ConfigDict:
-    """The data set inside wrappers."""
-    while "dataset" in dataset:
-        dataset = dataset.dataset
-    return dataset
 
 
 def write_config(config: Config, path: Path) -> None:

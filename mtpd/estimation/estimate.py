@@ -19,7 +19,7 @@ from mtpd.errors import UserError
 from mtpd.estimation.config_names import ConfigName
 from mtpd.estimation.images import Images, count_images
 from mtpd.estimation.speed import Answer, Calibration, Kind, Speed, Workload, as_json
-from mtpd.experiment.dependencies import starts_pretrained
+from mtpd.experiment.fetching import starts_pretrained
 from mtpd.experiment.orders import known_chains
 from mtpd.experiment.runs import (
     all_members,

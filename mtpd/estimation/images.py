@@ -43,7 +43,7 @@ def count_images(experiment: Experiment, layout: Layout) -> Images:
     the known sizes of public data sets; failing all, as many as COCO has.
     """
     if layout.dataset.is_file():
-        prepared = Dataset.load(layout.dataset).splits
+        prepared = Dataset.load(layout.dataset, experiment.data).splits
         return Images({name: part.n_images for name, part in prepared.items()}, "prepared data")
     data: Any = experiment.data
     named = {

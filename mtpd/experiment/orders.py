@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mtpd.chains import Chain
 from mtpd.errors import UserError
-from mtpd.experiment.dependencies import order_settings
-from mtpd.experiment.runs import chains_of_runs
+from mtpd.experiment.records import read_record
+from mtpd.experiment.runs import chains_of_runs, order_settings
 from mtpd.files import digest_of, read_json
 from mtpd.layout import Layout
 from mtpd.settings.experiment import Experiment
@@ -21,11 +23,20 @@ def known_chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
         return chains_of_runs(experiment, {})
     order = read_json(layout.order)
     try:
-        if order["config_hash"] != digest_of(order_settings(experiment)):
-            return chains_of_runs(experiment, {})  # it was made for other settings
+        if not _is_current(order, experiment, layout):
+            return chains_of_runs(experiment, {})
         teachers = {
             name: run["teachers"] for name, run in order["runs"].items() if "teachers" in run
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(layout.order, "was written by another version", "delete it") from error
     return chains_of_runs(experiment, teachers)
+
+
+def _is_current(order: Any, experiment: Experiment, layout: Layout) -> bool:
+    """Whether ``order.json`` was made for the settings at hand."""
+    settings = order_settings(experiment)
+    record = read_record(layout.record("order", ()))
+    if record is None:
+        return bool(order["config_hash"] == digest_of(settings))
+    return digest_of(record.settings) == digest_of(settings)

@@ -7,6 +7,7 @@ function of the settings alone; orders that only the data can decide are passed 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mtpd.chains import Chain, Stage
 from mtpd.selection.orders import Costs, Order, needs_costs, shuffled
@@ -125,3 +126,23 @@ def pairs(experiment: Experiment) -> list[tuple[str, str]]:
         for teacher in (experiment.teachers if isinstance(run.order, str) else run.order)
     ]
     return list(dict.fromkeys(found))
+
+
+def order_settings(experiment: Experiment) -> dict[str, Any]:
+    """Settings that the orders, and the chains of the runs, depend on."""
+    runs = experiment.runs
+    counted = {run.budget for run in runs.values()} | {n for n, run in runs.items() if run.budget}
+    return {
+        "max_teachers": experiment.ordering.max_teachers,
+        "score": experiment.ordering.score,
+        "seed": experiment.seed,
+        "runs": {
+            name: run.model_dump(mode="json", exclude={"method"}, exclude_defaults=True)
+            for name, run in runs.items()
+        },
+        "epochs": {
+            name: experiment.stage_training(runs[name].method, None).epochs
+            for name in runs
+            if name in counted
+        },
+    }

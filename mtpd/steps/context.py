@@ -10,10 +10,15 @@ from mmengine.config import Config
 
 from mtpd.data.dataset import Dataset
 from mtpd.detectors.config import base_config, data_config, runtime_config, schedule_config
+from mtpd.detectors.train import run_training
+from mtpd.digests import Digests
 from mtpd.experiment.load import load_experiment
+from mtpd.experiment.making import identity_of
+from mtpd.experiment.recipes import Recipes, Task
 from mtpd.layout import Layout, ModelFolder
 from mtpd.settings.experiment import Experiment, Training
 from mtpd.settings.runtime import Zoo, zoo_settings
+from mtpd.store import Store
 from mtpd.zoo.pretrained import use_cached
 from mtpd.zoo.sources import Weights, given_weights
 
@@ -31,18 +36,38 @@ class Context:
         return cls(load_experiment(path), Layout(results, path.stem))
 
     @cached_property
+    def store(self) -> Store:
+        """Where finished results and states of interrupted trainings are kept."""
+        return Store(self.layout.results.parent / ".mtpd-store")
+
+    @cached_property
     def dataset(self) -> Dataset:
         """The data set that the data step prepared."""
-        return Dataset.load(self.layout.dataset)
+        return Dataset.load(self.layout.dataset, self.experiment.data)
 
     @cached_property
     def zoo(self) -> Zoo:
         """Where fetched files lie."""
         return zoo_settings()
 
+    @cached_property
+    def recipes(self) -> Recipes:
+        """What each job makes its results from."""
+        return Recipes(self.experiment, self.layout, self.zoo, Digests())
+
     def given_weights(self, name: str) -> Weights | None:
         """The file of the detector's ``weights`` or ``start_from``; None: not given."""
         return given_weights(self.experiment.detector(name), self.zoo)
+
+    def train(self, config: Config, task: Task, folder: ModelFolder) -> None:
+        """Run the training that ``config`` describes, as the job ``task``.
+
+        Raises:
+            Interrupted: A signal has asked the job to end.
+        """
+        identity = identity_of(self.recipes, task)
+        states = self.store.states(identity)
+        run_training(config, folder, self.experiment.saving, identity, states)
 
     def training_config(
         self, name: str, training: Training, folder: ModelFolder, seed: int | None = None
@@ -52,9 +77,7 @@ class Context:
         ``seed`` takes the place of the experiment's.
         """
         config = self.detector_config(name, training, seed)
-        use_cached(config.model, self.zoo)
-        schedule_config(config, name, training)
-        runtime_config(config, folder, self._seed(seed))
+        self.set_training(config, name, training, folder, seed)
         return config
 
     def detector_config(self, name: str, training: Training, seed: int | None = None) -> Config:
@@ -63,6 +86,19 @@ class Context:
         pipeline = self.experiment.pipeline
         data_config(config, self.dataset, pipeline, training, self._seed(seed))
         return config
+
+    def set_training(
+        self,
+        config: Config,
+        name: str,
+        training: Training,
+        folder: ModelFolder,
+        seed: int | None = None,
+    ) -> None:
+        """Make a training of what :meth:`detector_config` gave."""
+        use_cached(config.model, self.zoo)
+        schedule_config(config, name, training)
+        runtime_config(config, folder, self._seed(seed))
 
     def _seed(self, seed: int | None) -> int:
         return self.experiment.seed if seed is None else seed

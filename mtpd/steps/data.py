@@ -7,7 +7,9 @@ from typing import Literal
 
 from mtpd.data.coco import CocoSummary, check_coco, check_same_classes
 from mtpd.data.dataset import Dataset, Protocol, Split
-from mtpd.data.splits import SPLITS, Source, border_of, locate_split
+from mtpd.data.sources import splits_of
+from mtpd.data.splits import Source, border_of, locate_split
+from mtpd.files import read_json
 from mtpd.layout import Layout
 from mtpd.settings.experiment import (
     ArgoverseHdData,
@@ -29,9 +31,7 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
     data = experiment.data
     sources: dict[str, Source] = {}
     summaries: dict[str, CocoSummary] = {}
-    for split in SPLITS:
-        if getattr(data, split) is None:
-            continue
+    for split in splits_of(data):
         classes = summaries["train"].classes if summaries else None
         annotations, images = sources[split] = locate_split(data, split, layout.data, classes)
         summaries[split] = check_coco(
@@ -59,6 +59,16 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
         protocol=PROTOCOLS.get(type(data), "coco"),
     )
     dataset.save(layout.dataset)
+
+
+def has_all_images(experiment: Experiment, layout: Layout) -> bool:
+    """Whether every image of the prepared data is there: where it was prepared, it was."""
+    splits = Dataset.load(layout.dataset, experiment.data).splits.values()
+    return all(
+        (split.images / image["file_name"]).is_file()
+        for split in splits
+        for image in read_json(split.annotations)["images"]
+    )
 
 
 def _bad_boxes(data: Data, split: str) -> Literal["error", "drop", "keep"]:

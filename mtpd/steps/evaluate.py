@@ -16,14 +16,15 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
+from mtpd.chains import Chain
 from mtpd.detectors.config import coco_dataset, metrics_of, test_image_size, test_loader
-from mtpd.detectors.train import clear_states
 from mtpd.detectors.weights import load_weights
 from mtpd.evaluation.coco import Kind, coco_figures
 from mtpd.evaluation.complexity import count_flops, measure_latency
 from mtpd.evaluation.crowdhuman import crowd_figures
 from mtpd.evaluation.detections import DetectionWriter, json_list
 from mtpd.evaluation.streaming import streaming_figures
+from mtpd.experiment.recipes import Recipe
 from mtpd.files import read_json, sha256_of, whole_folder, write_json
 from mtpd.layout import ModelFolder
 from mtpd.settings.experiment import Training
@@ -38,7 +39,19 @@ LATENCY_IMAGES = 8
 LATENCY_SECONDS = {"cpu": 0.5, "cuda": 5.0}
 
 
-def evaluate(context: Context, name: str, folder: ModelFolder, trained_by: Any) -> None:
+def evaluate_detector(context: Context, name: str) -> None:
+    """Evaluate a detector without teacher; see :func:`evaluate`."""
+    evaluate(context, name, context.layout.detector(name), context.recipes.train(name))
+
+
+def evaluate_stage(context: Context, method: str, chain: str) -> None:
+    """Evaluate the student after a stage; see :func:`evaluate`."""
+    trained_by = context.recipes.stage(method, Chain.parse(chain))
+    folder = context.layout.stage(method, chain)
+    evaluate(context, context.experiment.student.name, folder, trained_by)
+
+
+def evaluate(context: Context, name: str, folder: ModelFolder, trained_by: Recipe) -> None:
     """Evaluate the weights in ``folder`` with the config of the detector ``name``.
 
     Writes the detections of the validation split and of the reported one, in COCO's results format,
@@ -46,10 +59,9 @@ def evaluate(context: Context, name: str, folder: ModelFolder, trained_by: Any) 
     detector predicts them, as fractions or null (``bbox_mAP`` and so on), on CrowdHuman its own
     three (``crowd_AP``, ``crowd_MR``, ``crowd_JI``), and on sequences streaming accuracy (``sAP``
     and so on) with the latency that it is for; AP of every class; parameters; multiply-accumulates
-    and the image size that they are for; latency; and the provenance, whose hash is that of
-    ``trained_by``, the settings of the training.
+    and the image size that they are for; latency; and the provenance, whose hash is that of the
+    settings of ``trained_by``, the training.
     """
-    clear_states(folder)
     config = context.detector_config(name, Training())
     dataset = context.dataset
     kinds = metrics_of(config, dataset)
@@ -78,7 +90,7 @@ def evaluate(context: Context, name: str, folder: ModelFolder, trained_by: Any) 
             **_flops(model, config),
             **latency,
             "weights_sha256": sha256_of(folder.weights),
-            **provenance(context.experiment.seed, trained_by),
+            **provenance(context.experiment.seed, trained_by.settings),
         },
     )
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtpd.errors import UserError
-from mtpd.experiment.dependencies import remote_files, starts_pretrained
+from mtpd.experiment.fetching import remote_files, starts_pretrained
 from mtpd.experiment.load import load_experiment
 from mtpd.files import write_json
 from mtpd.settings.runtime import is_url, zoo_settings

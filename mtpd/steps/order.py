@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtpd.errors import UserError
-from mtpd.experiment.dependencies import order_settings
 from mtpd.experiment.runs import (
     all_members,
     chains_of_runs,
     order_needs_costs,
+    order_settings,
     random_order,
     run_of,
     strategy_of,

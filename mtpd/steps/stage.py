@@ -2,54 +2,46 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mmengine.config import Config
 
 from mtpd.chains import Chain
 from mtpd.detectors.config import without_pretrained
-from mtpd.detectors.train import clear_states, run_training, write_config
-from mtpd.experiment.runs import starts_afresh
-from mtpd.layout import ModelFolder
+from mtpd.detectors.train import write_config
 from mtpd.steps.context import Context
 
 
 def train_stage(context: Context, method: str, chain: Chain) -> None:
     """Train the last stage of ``chain`` and write the student alone."""
-    folder = context.layout.stage(method, str(chain))
-    if chain.parent is not None:
-        clear_states(context.layout.stage(method, str(chain.parent)))
-    experiment = context.experiment
-    training = experiment.stage_training(method, chain.last.epochs)
-    student = context.detector_config(experiment.student.name, training, chain.seed)
-    write_config(student, folder.config)
-    config = stage_config(context, method, chain, folder)
-    run_training(config, folder, experiment.saving, stage_inputs(context, method, chain))
+    recipe, config = context.recipes.stage(method, chain), stage_config(context, method, chain)
+    context.train(config, recipe.task, context.layout.stage(method, str(chain)))
 
 
-def stage_config(context: Context, method: str, chain: Chain, folder: ModelFolder) -> Config:
-    """MMEngine config of the last stage of ``chain``.
+def stage_config(context: Context, method: str, chain: Chain) -> Config:
+    """MMEngine config of the last stage of ``chain``; the student's own is written by the way.
 
     The student's own config, its model wrapped in a :class:`~mtpd.distillation.Distiller`; for a
     stage without teacher the student's config as it is, loading the previous student.
     """
-    experiment = context.experiment
-    settings = experiment.method(method)
+    experiment, folder = context.experiment, context.layout.stage(method, str(chain))
+    student = experiment.student.name
     training = experiment.stage_training(method, chain.last.epochs)
-    config = context.training_config(experiment.student.name, training, folder, chain.seed)
-    previous = previous_student(context, method, chain)
+    config = context.detector_config(student, training, chain.seed)
+    write_config(config, folder.config)
+    context.set_training(config, student, training, folder, chain.seed)
+    recipe = context.recipes.stage(method, chain)
+    previous, weights = recipe.path("student"), recipe.path("teacher")
     teacher = chain.last.teacher
     if teacher is None:
         config.model = without_pretrained(config.model)
         config.load_from = str(previous)
         return config
-    teacher_training = experiment.detector_training(teacher)
+    settings = experiment.method(method)
     config.model = {
         "type": "Distiller",
         "student": config.model,
-        "teacher": context.detector_config(teacher, teacher_training).model,
+        "teacher": context.detector_config(teacher, experiment.detector_training(teacher)).model,
         "losses": [loss.model_dump() for loss in settings.losses],
-        "teacher_weights": str(context.layout.detector(teacher).weights),
+        "teacher_weights": str(weights),
         "student_weights": None if previous is None else str(previous),
         "start": settings.start if previous is None else "weights",
     }
@@ -57,17 +49,7 @@ def stage_config(context: Context, method: str, chain: Chain, folder: ModelFolde
     return config
 
 
-def previous_student(context: Context, method: str, chain: Chain) -> Path | None:
-    """Weights that the last stage of ``chain`` starts from; None if it starts afresh."""
-    if chain.parent is not None:
-        return context.layout.stage(method, str(chain.parent)).weights
-    if starts_afresh(context.experiment, method, chain):
-        return None
-    return context.layout.detector(context.experiment.student.name).weights
-
-
-def stage_inputs(context: Context, method: str, chain: Chain) -> list[Path]:
-    """Weights that the last stage of ``chain`` depends on: student before, and teacher."""
-    previous, teacher = previous_student(context, method, chain), chain.last.teacher
-    found = [] if previous is None else [previous]
-    return found if teacher is None else [*found, context.layout.detector(teacher).weights]
+def add_stage_configs(context: Context, method: str, chain: Chain) -> None:
+    """Write the configs beside a student that was taken from the store."""
+    folder = context.layout.stage(method, str(chain))
+    write_config(stage_config(context, method, chain), folder.training_config)

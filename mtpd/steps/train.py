@@ -11,9 +11,10 @@ from mmengine.registry import init_default_scope
 
 from mtpd.detectors.config import without_pretrained
 from mtpd.detectors.hooks import detector_of
-from mtpd.detectors.train import run_training, write_config
+from mtpd.detectors.train import write_config
 from mtpd.detectors.weights import load_start, load_weights, save_weights
 from mtpd.errors import UserError
+from mtpd.experiment.recipes import Task
 from mtpd.files import write_json
 from mtpd.layout import ModelFolder
 from mtpd.steps.context import Context
@@ -28,18 +29,29 @@ def train_detector(context: Context, name: str) -> None:
     Raises:
         UserError: Given weights are not there, or do not fit the config or the data's classes.
     """
-    detector = context.experiment.detector(name)
-    training = context.experiment.detector_training(name)
-    folder = context.layout.detector(name)
-    config = context.training_config(name, training, folder)
-    write_config(context.detector_config(name, training), folder.config)
+    folder, config = context.layout.detector(name), detector_training_config(context, name)
     given = context.given_weights(name)
     if given is None:
-        run_training(config, folder, context.experiment.saving)
-    elif detector.weights is None:
+        context.train(config, Task("train", (name,)), folder)
+    elif context.experiment.detector(name).weights is None:
         _train_from(context, name, config, folder, given)
     else:
         _take_over(context, name, config, folder, given)
+
+
+def detector_training_config(context: Context, name: str) -> Config:
+    """MMEngine config that trains the detector ``name``; its own is written by the way."""
+    training, folder = context.experiment.detector_training(name), context.layout.detector(name)
+    config = context.detector_config(name, training)
+    write_config(config, folder.config)
+    context.set_training(config, name, training, folder)
+    return config
+
+
+def add_detector_configs(context: Context, name: str) -> None:
+    """Write the configs beside weights that were taken from the store."""
+    config = detector_training_config(context, name)
+    write_config(config, context.layout.detector(name).training_config)
 
 
 def _train_from(
@@ -56,7 +68,7 @@ def _train_from(
     # MMEngine loads it as it does any checkpoint, and what it lacks is initialised.
     save_weights(folder.start, model, classes, left)
     config.load_from = str(folder.start)
-    run_training(config, folder, context.experiment.saving, [start.path])
+    context.train(config, Task("train", (name,)), folder)
     folder.start.unlink(missing_ok=True)
 
 

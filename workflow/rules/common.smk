@@ -1,6 +1,8 @@
 # What all rules share: the experiments, where results lie, and what a job asks for.
 import atexit
+import shutil
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -8,8 +10,12 @@ from mtpd.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
 from mtpd.errors import UserError
 from mtpd.estimation.estimate import estimate, format_estimate
 from mtpd.estimation.speed import Calibration, Speed
-from mtpd.experiment import dependencies, runs
+from mtpd.digests import Digests
+from mtpd.experiment import runs
+from mtpd.experiment.changes import Changes
+from mtpd.experiment.fetching import remote_files, starts_pretrained
 from mtpd.experiment.load import experiment_path, load_experiment
+from mtpd.experiment.recipes import Recipes, Task
 from mtpd.files import read_json
 from mtpd.launch import put_command_on_path
 from mtpd.layout import Layout, PaperLayout, calibration_file
@@ -21,6 +27,7 @@ from mtpd.papers.paper import (
     products_of as products_of_paper,
 )
 from mtpd.settings.runtime import read_workflow
+from mtpd.store import Store
 from mtpd.zoo.sources import FILE_PATTERN, remote_weights
 
 put_command_on_path()
@@ -38,6 +45,18 @@ except UserError as error:
 RESULTS = WORKFLOW.results
 PATHS = Layout.pattern(RESULTS)
 PAPER_PATHS = PaperLayout(RESULTS)
+
+STORE = Store(RESULTS.parent / ".mtpd-store")
+DIGESTS = Digests(STORE.folder / "digests.json")
+
+# Content decides what runs again (mtpd/experiment/changes.py). Times do not: every input is ancient.
+# The one input that is not: newer than any result, it is given to jobs whose recipe has changed.
+CHANGED = Path(tempfile.mkdtemp(prefix="mtpd-"), "what-it-is-made-from")
+CHANGED.touch()
+atexit.register(shutil.rmtree, CHANGED.parent, ignore_errors=True)
+
+# What has changed, by experiment, as far as jobs have asked.
+CHANGES = {}
 
 # Files to fetch, by name, that jobs have asked for so far.
 FETCHED = {}
@@ -93,24 +112,89 @@ def asks(kind, resource):
     return amount
 
 
-def settings(function, *names):
-    """Settings that a job depends on: it runs again when one of them changes."""
-
-    def of(wildcards):
-        values = [getattr(wildcards, name) for name in names]
-        values = [Chain.parse(v) if n == "chain" else v for n, v in zip(names, values)]
-        return function(experiment_of(wildcards), *values)
-
-    return of
+def resources_of(kind):
+    """Memory, minutes and GPUs of a job of `kind`."""
+    asked = {"mem_mb": asks(kind, "mem_mb"), "runtime": asks(kind, "runtime")}
+    return asked if kind == "small" else {**asked, "gpu": asks(kind, "gpus")}
 
 
-def own_configs(wildcards):
-    """Configs of the detectors that a job builds, as far as they are files of the user's."""
-    experiment = experiment_of(wildcards)
-    if hasattr(wildcards, "detector"):
-        return dependencies.own_configs(experiment, wildcards.detector)
-    teacher = Chain.parse(wildcards.chain).last.teacher
-    return dependencies.own_configs(experiment, experiment.student.name, teacher)
+def changes_of(name):
+    """What has changed for the jobs of an experiment since their results were made."""
+    if name not in CHANGES:
+        layout = Layout(RESULTS, name)
+        recipes = Recipes(experiment_named(name), layout, WORKFLOW.zoo, DIGESTS)
+        CHANGES[name] = Changes(recipes, STORE, DIGESTS)
+    return CHANGES[name]
+
+
+def task_of(name, wildcards):
+    """The job of the rule `name` that these wildcards belong to."""
+    keys = ("method", "detector", "chain")
+    return Task(name, tuple(wildcards[key] for key in keys if key in wildcards.keys()))
+
+
+def needs(rule, role):
+    """The input of a job of `rule` that plays `role` in its recipe, if it has such an input."""
+
+    def file(wildcards):
+        recipe = changes_of(wildcards.experiment).recipes.of(task_of(rule, wildcards))
+        path = recipe.path(role)
+        return [] if path is None else ancient(path)
+
+    return file
+
+
+def needs_all(rule):
+    """All inputs of a job of `rule`."""
+
+    def files(wildcards):
+        recipe = changes_of(wildcards.experiment).recipes.of(task_of(rule, wildcards))
+        return [ancient(source.path) for source in recipe.inputs.values()]
+
+    return files
+
+
+def changes(rule):
+    """A reason to run a job of `rule` again: what its results are made from is no more the same."""
+
+    def file(wildcards):
+        # The processes that run single jobs need no reason.
+        if not workflow.is_main_process:
+            return []
+        changed = changes_of(wildcards.experiment).of(task_of(rule, wildcards))
+        return [CHANGED] if changed else []
+
+    return file
+
+
+def say_changes():
+    """Say why jobs run again, and which results no record vouches for."""
+    for name, found in CHANGES.items():
+        for task, reasons in found.reasons().items():
+            shown = "; ".join(reasons[:3]) + (" …" if len(reasons) > 3 else "")
+            print(f"changed: {name}: {task}: {shown}", file=sys.stderr)
+    unrecorded = sum(len(found.unrecorded) for found in CHANGES.values())
+    if unrecorded:
+        print(
+            f"{unrecorded} results were made by an earlier version, which recorded less: they are "
+            "taken to be made from what the experiments say today",
+            file=sys.stderr,
+        )
+
+
+def end_planning():
+    """Record what was found out; a dry run also says what has changed."""
+    if workflow.dryrun:
+        say_changes()
+    else:
+        for found in CHANGES.values():
+            found.adopt()
+    if STORE.folder.is_dir():
+        DIGESTS.save()
+
+
+if workflow.is_main_process:
+    atexit.register(end_planning)
 
 
 def decided_chains_of(name):
@@ -130,14 +214,12 @@ def chains_of(name):
     return chains
 
 
-def own_weights(wildcards):
-    """Weights that the user has given for a detector: the file, or the word that it was fetched."""
-    detector = experiment_of(wildcards).detector(wildcards.detector)
-    remote = remote_weights(detector)
+def fetched_weights(wildcards):
+    """The note that weights were fetched which a detector is, or starts from."""
+    remote = remote_weights(experiment_of(wildcards).detector(wildcards.detector))
     if remote is None:
-        return detector.weights or detector.start_from or []
+        return []
     FETCHED[remote.file] = remote
-    # Fetched again, the file is the same: no reason to train anew.
     return ancient(layout_of(wildcards).fetched(remote.file))
 
 
@@ -161,14 +243,14 @@ def remote_file(wildcards):
     if wildcards.file in FETCHED:
         return FETCHED[wildcards.file]
     for name in known_experiments():
-        files = dependencies.remote_files(experiment_named(name))
+        files = remote_files(experiment_named(name))
         if wildcards.file in files:
             return files[wildcards.file]
     sys.exit(f"error: {wildcards.file}: no experiment names this file")
 
 
 def pretrained_files(wildcards):
-    """The word that what a training starts from is in the cache: a detector's or a stage's."""
+    """The note that the files were fetched which parts of a detector start from, if it is trained."""
     experiment, layout = experiment_of(wildcards), layout_of(wildcards)
     name = getattr(wildcards, "detector", experiment.student.name)
     if hasattr(wildcards, "chain"):
@@ -177,34 +259,17 @@ def pretrained_files(wildcards):
     else:
         detector = experiment.detector(name)
         is_trained = detector.weights is None and detector.start_from is None
-    if is_trained and dependencies.starts_pretrained(experiment, name):
+    if is_trained and starts_pretrained(experiment, name):
         return ancient(layout.detector(name).pretrained)
     return []
-
-
-def student_before(wildcards):
-    """Weights that the stage starts from: the stage before, or the baseline."""
-    experiment, chain = experiment_of(wildcards), Chain.parse(wildcards.chain)
-    layout = layout_of(wildcards)
-    if chain.parent is not None:
-        return layout.stage(wildcards.method, str(chain.parent)).weights
-    if runs.starts_afresh(experiment, wildcards.method, chain):
-        return []
-    return layout.detector(experiment.student.name).weights
-
-
-def teacher_of(wildcards):
-    """Weights of the stage's teacher; a stage may have none."""
-    teacher = Chain.parse(wildcards.chain).last.teacher
-    return [] if teacher is None else layout_of(wildcards).detector(teacher).weights
 
 
 def pair_of(wildcards):
     """The check that the method's losses work between the stage's teacher and the student."""
     teacher = Chain.parse(wildcards.chain).last.teacher
-    return (
-        [] if teacher is None else layout_of(wildcards).pair(wildcards.method, teacher)
-    )
+    if teacher is None:
+        return []
+    return ancient(layout_of(wildcards).pair(wildcards.method, teacher))
 
 
 def models_of(name, chains):

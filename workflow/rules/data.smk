@@ -1,18 +1,14 @@
 rule data:
     input:
-        lambda wildcards: dependencies.existing_data_files(experiment_of(wildcards)),
+        changes=changes("data"),
     output:
         dataset=PATHS.dataset,
     log:
         PATHS.log("data"),
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("small", "threads")
     resources:
-        mem_mb=asks("small", "mem_mb"),
-        runtime=asks("small", "runtime"),
+        **resources_of("small"),
     params:
-        settings=settings(dependencies.data_settings),
         experiment=experiment_file,
         results=RESULTS,
         root=lambda wildcards: (

@@ -4,22 +4,19 @@
 # The checks come before all training: what cannot work is said at once.
 rule check:
     input:
-        dataset=PATHS.dataset,
-        configs=own_configs,
-        weights=own_weights,
+        dataset=ancient(PATHS.dataset),
+        weights=fetched_weights,
+        changes=changes("check"),
     output:
         PATHS.detector("{detector}").check,
     log:
         PATHS.detector("{detector}").log("check"),
     priority: 2
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("infer", "threads")
     resources:
         mem_mb=asks("infer", "mem_mb"),
         runtime=asks("infer", "runtime"),
     params:
-        settings=settings(dependencies.detector_settings, "detector"),
         experiment=experiment_file,
         results=RESULTS,
     shell:
@@ -29,11 +26,11 @@ rule check:
 
 rule train:
     input:
-        dataset=PATHS.dataset,
-        check=PATHS.detector("{detector}").check,
-        configs=own_configs,
-        weights=own_weights,
+        dataset=ancient(PATHS.dataset),
+        check=ancient(PATHS.detector("{detector}").check),
+        weights=fetched_weights,
         pretrained=pretrained_files,
+        changes=changes("train"),
     output:
         weights=PATHS.detector("{detector}").weights,
         config=PATHS.detector("{detector}").config,
@@ -41,15 +38,10 @@ rule train:
         history=PATHS.detector("{detector}").history,
     log:
         PATHS.detector("{detector}").log("train"),
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("train", "threads")
     resources:
-        mem_mb=asks("train", "mem_mb"),
-        runtime=asks("train", "runtime"),
-        gpu=asks("train", "gpus"),
+        **resources_of("train"),
     params:
-        settings=settings(dependencies.detector_settings, "detector"),
         experiment=experiment_file,
         results=RESULTS,
     shell:

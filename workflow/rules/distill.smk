@@ -1,23 +1,18 @@
 # Whether a method's losses work between a teacher and the student is known before training.
 rule check_pair:
     input:
-        student=lambda wildcards: layout_of(wildcards)
-        .detector(experiment_of(wildcards).student.name)
-        .check,
-        teacher=PATHS.detector("{detector}").check,
+        student=needs("check_pair", "student"),
+        teacher=needs("check_pair", "teacher"),
+        changes=changes("check_pair"),
     output:
         PATHS.pair("{method}", "{detector}"),
     log:
         PATHS.pair("{method}", "{detector}").with_suffix(".log"),
     priority: 1
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("small", "threads")
     resources:
-        mem_mb=asks("small", "mem_mb"),
-        runtime=asks("small", "runtime"),
+        **resources_of("small"),
     params:
-        settings=settings(dependencies.pair_settings, "method"),
         experiment=experiment_file,
         results=RESULTS,
     shell:
@@ -28,12 +23,12 @@ rule check_pair:
 
 rule stage:
     input:
-        dataset=PATHS.dataset,
+        dataset=ancient(PATHS.dataset),
         pair=pair_of,
-        student=student_before,
-        teacher=teacher_of,
-        configs=own_configs,
+        student=needs("stage", "student"),
+        teacher=needs("stage", "teacher"),
         pretrained=pretrained_files,
+        changes=changes("stage"),
     output:
         student=PATHS.stage("{method}", "{chain}").weights,
         config=PATHS.stage("{method}", "{chain}").config,
@@ -41,15 +36,10 @@ rule stage:
         history=PATHS.stage("{method}", "{chain}").history,
     log:
         PATHS.stage("{method}", "{chain}").log("train"),
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("train", "threads")
     resources:
-        mem_mb=asks("train", "mem_mb"),
-        runtime=asks("train", "runtime"),
-        gpu=asks("train", "gpus"),
+        **resources_of("train"),
     params:
-        settings=settings(dependencies.stage_settings, "method", "chain"),
         experiment=experiment_file,
         results=RESULTS,
     shell:

@@ -1,22 +1,17 @@
 rule evaluate_detector:
     input:
-        dataset=PATHS.dataset,
-        weights=PATHS.detector("{detector}").weights,
-        configs=own_configs,
+        dataset=ancient(PATHS.dataset),
+        weights=needs("evaluate_detector", "weights"),
+        changes=changes("evaluate_detector"),
     output:
         metrics=PATHS.detector("{detector}").metrics,
         detections=directory(PATHS.detector("{detector}").detections),
     log:
         PATHS.detector("{detector}").log("evaluate"),
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("infer", "threads")
     resources:
-        mem_mb=asks("infer", "mem_mb"),
-        runtime=asks("infer", "runtime"),
-        gpu=asks("infer", "gpus"),
+        **resources_of("infer"),
     params:
-        settings=settings(dependencies.evaluation_settings, "detector"),
         experiment=experiment_file,
         results=RESULTS,
     shell:
@@ -26,25 +21,18 @@ rule evaluate_detector:
 
 rule evaluate_stage:
     input:
-        dataset=PATHS.dataset,
-        student=PATHS.stage("{method}", "{chain}").weights,
-        configs=own_configs,
+        dataset=ancient(PATHS.dataset),
+        student=needs("evaluate_stage", "weights"),
+        changes=changes("evaluate_stage"),
     output:
         metrics=PATHS.stage("{method}", "{chain}").metrics,
         detections=directory(PATHS.stage("{method}", "{chain}").detections),
     log:
         PATHS.stage("{method}", "{chain}").log("evaluate"),
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("infer", "threads")
     resources:
-        mem_mb=asks("infer", "mem_mb"),
-        runtime=asks("infer", "runtime"),
-        gpu=asks("infer", "gpus"),
+        **resources_of("infer"),
     params:
-        settings=lambda wildcards: dependencies.evaluation_settings(
-            experiment_of(wildcards), experiment_of(wildcards).student.name
-        ),
         experiment=experiment_file,
         results=RESULTS,
     shell:

@@ -1,21 +1,16 @@
 rule features:
     input:
-        dataset=PATHS.dataset,
-        weights=PATHS.detector("{detector}").weights,
-        configs=own_configs,
+        dataset=ancient(PATHS.dataset),
+        weights=needs("features", "weights"),
+        changes=changes("features"),
     output:
         PATHS.detector("{detector}").features,
     log:
         PATHS.detector("{detector}").log("features"),
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("infer", "threads")
     resources:
-        mem_mb=asks("infer", "mem_mb"),
-        runtime=asks("infer", "runtime"),
-        gpu=asks("infer", "gpus"),
+        **resources_of("infer"),
     params:
-        settings=settings(dependencies.feature_settings, "detector"),
         experiment=experiment_file,
         results=RESULTS,
     shell:
@@ -25,22 +20,16 @@ rule features:
 
 rule costs:
     input:
-        lambda wildcards: [
-            layout_of(wildcards).detector(name).features
-            for name in experiment_of(wildcards).detectors
-        ],
+        features=needs_all("costs"),
+        changes=changes("costs"),
     output:
         PATHS.costs,
     log:
         PATHS.log("costs"),
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("small", "threads")
     resources:
-        mem_mb=asks("small", "mem_mb"),
-        runtime=asks("small", "runtime"),
+        **resources_of("small"),
     params:
-        ridge=lambda wildcards: experiment_of(wildcards).ordering.ridge,
         experiment=experiment_file,
         results=RESULTS,
     shell:
@@ -50,27 +39,16 @@ rule costs:
 
 checkpoint order:
     input:
-        metrics=lambda wildcards: [
-            layout_of(wildcards).detector(name).metrics
-            for name in experiment_of(wildcards).teachers
-        ],
-        costs=lambda wildcards: (
-            [layout_of(wildcards).costs]
-            if runs.order_needs_costs(experiment_of(wildcards))
-            else []
-        ),
+        measured=needs_all("order"),
+        changes=changes("order"),
     output:
         order=report(PATHS.order, caption="../report/order.rst", category="Order"),
     log:
         PATHS.log("order"),
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("small", "threads")
     resources:
-        mem_mb=asks("small", "mem_mb"),
-        runtime=asks("small", "runtime"),
+        **resources_of("small"),
     params:
-        settings=settings(dependencies.order_settings),
         experiment=experiment_file,
         results=RESULTS,
     shell:

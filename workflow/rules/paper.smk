@@ -16,8 +16,6 @@ rule paper_table:
     log:
         PAPER_PATHS.log("tables.{table}"),
     localrule: True
-    conda:
-        "../envs/mtpd.yaml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -44,8 +42,6 @@ rule paper_figure:
     log:
         PAPER_PATHS.log("figures.{figure}"),
     localrule: True
-    conda:
-        "../envs/mtpd.yaml"
     threads: 1
     resources:
         mem_mb=2000,

@@ -1,17 +1,18 @@
 rule results:
     input:
         metrics=lambda wildcards: [
-            model.metrics
+            ancient(model.metrics)
             for model in evaluated_models_of(
                 wildcards.experiment, chains_of(wildcards.experiment)
             )
         ],
         histories=lambda wildcards: [
-            model.history
+            ancient(model.history)
             for model in models_of(
                 wildcards.experiment, chains_of(wildcards.experiment)
             )
         ],
+        changes=changes("results"),
     output:
         csv=PATHS.table("csv"),
         markdown=report(
@@ -26,14 +27,10 @@ rule results:
         pdf=PATHS.figure("val_ap", "pdf"),
     log:
         PATHS.log("results"),
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("small", "threads")
     resources:
-        mem_mb=asks("small", "mem_mb"),
-        runtime=asks("small", "runtime"),
+        **resources_of("small"),
     params:
-        settings=settings(dependencies.order_settings),
         experiment=experiment_file,
         results=RESULTS,
     shell:
@@ -43,8 +40,8 @@ rule results:
 
 rule cost_matrix:
     input:
-        costs=PATHS.costs,
-        order=PATHS.order,
+        measured=needs_all("cost_matrix"),
+        changes=changes("cost_matrix"),
     output:
         png=report(
             PATHS.figure("costs", "png"),
@@ -54,14 +51,10 @@ rule cost_matrix:
         pdf=PATHS.figure("costs", "pdf"),
     log:
         PATHS.log("cost_matrix"),
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("small", "threads")
     resources:
-        mem_mb=asks("small", "mem_mb"),
-        runtime=asks("small", "runtime"),
+        **resources_of("small"),
     params:
-        settings=settings(dependencies.order_settings),
         experiment=experiment_file,
         results=RESULTS,
     shell:

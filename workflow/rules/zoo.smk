@@ -11,8 +11,6 @@ rule fetch:
     priority: 3
     retries: 0
     localrule: True
-    conda:
-        "../envs/mtpd.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -31,7 +29,7 @@ rule fetch:
 
 rule pretrained:
     input:
-        configs=own_configs,
+        changes=changes("pretrained"),
     output:
         PATHS.detector("{detector}").pretrained,
     log:
@@ -39,14 +37,11 @@ rule pretrained:
     priority: 3
     retries: 0
     localrule: True
-    conda:
-        "../envs/mtpd.yaml"
     threads: asks("small", "threads")
     resources:
         mem_mb=asks("small", "mem_mb"),
         runtime=asks("small", "runtime"),
     params:
-        settings=settings(dependencies.pretrained_settings, "detector"),
         cache=str(WORKFLOW.zoo.folder),
         experiment=experiment_file,
         results=RESULTS,

@@ -1,0 +1,116 @@
+"""What a detector's training and its outputs depend on, of its config as MMEngine resolves it.
+
+Two configs of the same content train the same, whatever their files are called, whatever comments
+they have and in whichever order their keys stand. What a pipeline of this project overwrites, such
+as folders, loggers and hooks of MMEngine's own, is no part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mtpd.detectors.config import innermost
+from mtpd.settings.experiment import ImagePipeline, Training
+
+Digest = Callable[[Path], str | None]
+
+CHECKPOINTS = ("checkpoint", "pretrained")
+"""Keys of a model config whose value may be a file of weights."""
+
+
+def model_content(config: Config, digest: Digest) -> dict[str, Any]:
+    """The model. Files of weights that parts of it start from count by their bytes.
+
+    Args:
+        config: The detector's own, with the experiment's options.
+        digest: Gives the SHA-256 of a file; None where there is none.
+    """
+    content: dict[str, Any] = _with_digests(config.model.to_dict(), digest)
+    return content
+
+
+def inference_content(config: Config, pipeline: ImagePipeline, digest: Digest) -> dict[str, Any]:
+    """What the outputs of a trained detector depend on, besides its weights."""
+    content = {"model": model_content(config, digest), **_set(pipeline, "size", "scale")}
+    if pipeline.size is None:
+        content["test_pipeline"] = _pipeline(config, "test")
+    return content
+
+
+def training_content(
+    config: Config, pipeline: ImagePipeline, training: Training, seed: int, digest: Digest
+) -> dict[str, Any]:
+    """What a training depends on, besides data and the weights that it starts from.
+
+    Settings count as they take effect: one that only says what the config says anyway changes
+    nothing.
+    """
+    loader = config.get("train_dataloader", {})
+    dataset, repeats = innermost(loader.get("dataset", {}))
+    content = {
+        **inference_content(config, pipeline, digest),
+        **_schedule(config, training),
+        "seed": seed,
+        "batch_size": training.batch_size or loader.get("batch_size", 2),
+        "repeats": 1 if training.epochs else repeats,
+        "custom_hooks": config.get("custom_hooks", []),
+        "custom_imports": config.get("custom_imports", {}).get("imports", []),
+    }
+    if pipeline.size is None:
+        content["train_pipeline"] = dataset.get("pipeline", [])
+    else:
+        content |= _set(pipeline, "flip")
+    return content
+
+
+def _schedule(config: Config, training: Training) -> dict[str, Any]:
+    """Optimiser, precision, epochs and learning rate as they take effect."""
+    wrapper = {**config.get("optim_wrapper", {})}
+    amp = "Amp" in str(wrapper.pop("type", "")) if training.amp is None else training.amp
+    if training.amp is False:
+        wrapper.pop("dtype", None)
+        wrapper.pop("loss_scale", None)
+    if training.optimizer is not None:
+        wrapper["optimizer"] = training.optimizer
+    if training.clip_grad_norm is not None:
+        wrapper["clip_grad"] = {"max_norm": training.clip_grad_norm, "norm_type": 2}
+    own_epochs = config.get("train_cfg", {}).get("max_epochs")
+    schedule = {
+        "epochs": training.epochs or own_epochs,
+        "optim_wrapper": wrapper,
+        "amp": amp,
+        **_set(training, "warmup_iterations", "decay_at", "lr_for_batch"),
+    }
+    if training.warmup_iterations is None or training.decay_at is None:
+        # Made for the config's own epochs, and stretched to the experiment's.
+        schedule["param_scheduler"] = config.get("param_scheduler", [])
+        schedule["own_epochs"] = own_epochs
+    return schedule
+
+
+def _pipeline(config: Config, mode: str) -> Any:
+    dataset, _ = innermost(config.get(f"{mode}_dataloader", {}).get("dataset", {}))
+    return dataset.get("pipeline", [])
+
+
+def _set(settings: ImagePipeline | Training, *keys: str) -> dict[str, Any]:
+    """Those of the settings that are not their default: one that is new changes no content."""
+    return settings.model_dump(mode="json", include=set(keys), exclude_defaults=True)
+
+
+def _with_digests(part: Any, digest: Digest) -> Any:
+    """A part of a model config with the digest of every file of weights in place of its path."""
+    if isinstance(part, list | tuple):
+        return [_with_digests(item, digest) for item in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        key: (digest(Path(value)) or value)
+        if key in CHECKPOINTS and isinstance(value, str)
+        else _with_digests(value, digest)
+        for key, value in part.items()
+    }
