@@ -75,14 +75,24 @@ def fetch(remote: Remote, zoo: Zoo, pause: float = 1.0) -> Path:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Be the only process that fetches ``path``, whose folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    """Be the only process that fetches ``path``, whose folder is made.
+
+    Raises:
+        UserError: Nothing can be locked there.
+    """
+    # Never a mere marker in place of a lock: a killed process would leave it behind.
+    lock = FileLock(path.with_name(f".{path.name}.lock"), fallback_to_soft=False)
     try:
-        held = lock.acquire(blocking=False)
-    except Timeout:
-        logger.info("%s: another process is fetching it; waiting", path.name)
-        held = lock.acquire()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            held = lock.acquire(blocking=False)
+        except Timeout:
+            logger.info("%s: another process is fetching it; waiting", path.name)
+            held = lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        problem = f"no lock can be had there ({getattr(error, 'strerror', None) or error})"
+        remedy = "name a folder that you may write to, on a file system with locks"
+        raise UserError(f"zoo.cache: {path.parent}", problem, remedy) from error
     with held:
         yield
 

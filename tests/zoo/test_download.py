@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import io
 import logging
@@ -273,6 +274,24 @@ def test_processes_that_want_the_same_file_fetch_it_once(host: Host, zoo: Zoo) -
     for thread in threads:
         thread.join()
     assert host.requests == [(f"v2.0/{NAME}", None)]
+
+
+def test_a_file_system_without_locks_is_one_line(
+    host: Host, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with pytest.raises(UserError, match=r"zoo\.cache: .*no lock .*Function not implemented"):
+        fetch(remote(host), zoo)
+    assert not host.requests
+
+
+def test_a_cache_that_cannot_be_made_is_one_line(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"zoo\.cache: .*Not a directory"):
+        fetch(remote(host), Zoo(cache=tmp_path / "file" / "cache"))
 
 
 def test_a_full_disk_is_said_before_it_is_filled(
