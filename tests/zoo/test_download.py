@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import io
-import json
 import logging
 import os
 import shutil
@@ -99,11 +99,48 @@ def test_what_had_come_whole_is_only_verified(host: Host, zoo: Zoo) -> None:
     """As after a job that was killed while it computed the hash."""
     zoo.folder.mkdir()
     (zoo.folder / f"{NAME}.part").write_bytes(CONTENT)
-    version = {"url": remote(host).url, "validator": None, "total": len(CONTENT)}
-    (zoo.folder / f"{NAME}.part.json").write_text(json.dumps(version))
     assert fetch(remote(host), zoo).read_bytes() == CONTENT
     assert not host.requests
     assert cache_holds_only_the_file(zoo)
+
+
+def test_pieces_that_do_not_fit_together_are_fetched_anew(host: Host, zoo: Zoo) -> None:
+    zoo.folder.mkdir()
+    (zoo.folder / f"{NAME}.part").write_bytes(b"another beginning")
+    assert fetch(remote(host), zoo).read_bytes() == CONTENT
+    assert [asked for _, asked in host.requests] == ["bytes=17-", None]
+    assert cache_holds_only_the_file(zoo)
+
+
+def test_they_are_fetched_anew_once(host: Host, zoo: Zoo) -> None:
+    host.files[f"v2.0/{NAME}"] = b"a" * 200_000
+    host.cut_after = [65_536, 200_000, 65_536]
+    with pytest.raises(UserError, match="SHA-256"):
+        fetch(remote(host), zoo, pause=0)
+    assert [asked for _, asked in host.requests] == [None, "bytes=65536-"] * 2
+    assert not [path for path in zoo.folder.iterdir() if not path.name.startswith(".")]
+
+
+def test_more_than_the_host_has_is_no_beginning(host: Host, zoo: Zoo) -> None:
+    zoo.folder.mkdir()
+    (zoo.folder / f"{NAME}.part").write_bytes(b"a" * 800_000)
+    assert fetch(remote(host), zoo, pause=0).read_bytes() == CONTENT
+    assert [asked for _, asked in host.requests] == ["bytes=800000-", None]
+
+
+def test_without_a_hash_nothing_is_put_together(host: Host, zoo: Zoo) -> None:
+    host.files["plain.pth"] = CONTENT
+    host.cut_after = [262_144, 131_072]
+    assert fetch(Remote(host.url("plain.pth")), zoo, pause=0).read_bytes() == CONTENT
+    assert [asked for _, asked in host.requests] == [None, None, None]
+
+
+def test_a_host_that_never_gets_further_is_given_up(host: Host, zoo: Zoo) -> None:
+    host.files["plain.pth"] = CONTENT
+    host.cut_after = [100_000, 200_000] * ATTEMPTS
+    with pytest.raises(UserError, match="the connection was cut"):
+        fetch(Remote(host.url("plain.pth")), zoo, pause=0)
+    assert len(host.requests) == 1 + ATTEMPTS  # the second got further than the first
 
 
 @pytest.mark.parametrize("etag", [True, False])
@@ -155,6 +192,7 @@ def test_wrong_bytes_are_removed(host: Host, zoo: Zoo) -> None:
     assert "removed" in line
     assert "\n" not in line
     assert not [path for path in zoo.folder.iterdir() if not path.name.startswith(".")]
+    assert len(host.requests) == 1  # it came in one piece: once more, it would be no other
 
 
 def test_a_file_put_by_hand_is_verified_too(host: Host, zoo: Zoo) -> None:
@@ -214,6 +252,7 @@ def test_offline_takes_what_the_cache_holds(host: Host, zoo: Zoo) -> None:
     with pytest.raises(UserError, match=r"zoo\.offline"):
         fetch(remote(host), offline)
     assert not host.requests
+    assert not zoo.folder.exists()
     path = fetch(remote(host), zoo)
     assert fetch(remote(host), offline) == path
 
@@ -235,6 +274,24 @@ def test_processes_that_want_the_same_file_fetch_it_once(host: Host, zoo: Zoo) -
     for thread in threads:
         thread.join()
     assert host.requests == [(f"v2.0/{NAME}", None)]
+
+
+def test_a_file_system_without_locks_is_one_line(
+    host: Host, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with pytest.raises(UserError, match=r"zoo\.cache: .*no lock .*Function not implemented"):
+        fetch(remote(host), zoo)
+    assert not host.requests
+
+
+def test_a_cache_that_cannot_be_made_is_one_line(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"zoo\.cache: .*Not a directory"):
+        fetch(remote(host), Zoo(cache=tmp_path / "file" / "cache"))
 
 
 def test_a_full_disk_is_said_before_it_is_filled(
