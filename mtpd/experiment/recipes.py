@@ -77,6 +77,7 @@ class Recipe:
         folder: Of the results.
         files: Results, as patterns relative to ``folder``.
         inputs: What else counts, by the part that it plays.
+        after: Files that must be there before the job, and count for nothing beyond that.
         kind: Jobs of one kind with the same settings and inputs have the same results, which the
             store keeps; empty: they are made faster than found.
     """
@@ -87,6 +88,7 @@ class Recipe:
     files: tuple[str, ...]
     inputs: dict[str, Input] = field(default_factory=dict)
     kind: str = ""
+    after: dict[str, Path] = field(default_factory=dict)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -95,9 +97,9 @@ class Recipe:
         return found
 
     def path(self, role: str) -> Path | None:
-        """Path of the input that plays ``role``; None: the job has no such input."""
+        """Path of the file that plays ``role``; None: the job needs no such file."""
         found = self.inputs.get(role)
-        return found.path if isinstance(found, Made) else None
+        return found.path if isinstance(found, Made) else self.after.get(role)
 
     def identity(self, digests: Mapping[str, str | None]) -> str:
         """Digest of settings and inputs, given the digest of every input by its role."""
@@ -179,6 +181,7 @@ class Recipes:
             folder.path,
             (folder.check.name,),
             {**self._splits("train", "val"), "classes": Prepared("classes")},
+            after=self._dataset(),
         )
 
     def pretrained(self, name: str) -> Recipe:
@@ -219,11 +222,12 @@ class Recipes:
                 settings["start_from"] = self._given(name)
             return settings
 
+        after = {**self._dataset(), "check": folder.check}
         if detector.weights is not None:
             classes: dict[str, Input] = {"classes": Prepared("classes")}
-            return Recipe(task, taken_over, folder.path, files, classes, "taken_over")
+            return Recipe(task, taken_over, folder.path, files, classes, "taken_over", after)
         splits = self._splits("train", "val")
-        return Recipe(task, trained, folder.path, files, splits, "training")
+        return Recipe(task, trained, folder.path, files, splits, "training", after)
 
     def stage(self, method: str, chain: Chain) -> Recipe:
         """The last stage of a chain: what it starts from, its teacher, and how it learns."""
@@ -237,8 +241,10 @@ class Recipes:
             inputs["student"] = Made(weights, Task("stage", (method, previous)))
         elif not starts_afresh(experiment, method, chain):
             inputs["student"] = self._detector(student)
+        after = self._dataset()
         if teacher is not None:
             inputs["teacher"] = self._detector(teacher)
+            after["pair"] = layout.pair(method, teacher)
 
         def content() -> dict[str, Any]:
             training = experiment.stage_training(method, chain.last.epochs)
@@ -254,7 +260,7 @@ class Recipes:
             Task("stage", (method, str(chain))),
             (folder.weights.name, folder.history.name),
         )
-        return Recipe(task, content, folder.path, files, inputs, "training")
+        return Recipe(task, content, folder.path, files, inputs, "training", after)
 
     def detector_evaluation(self, name: str) -> Recipe:
         """The evaluation of a detector without teacher."""
@@ -283,7 +289,8 @@ class Recipes:
 
         inputs = {**self._splits("train"), "weights": self._detector(name)}
         task = Task("features", (name,))
-        return Recipe(task, content, folder.path, (folder.features.name,), inputs, "features")
+        after, files = self._dataset(), (folder.features.name,)
+        return Recipe(task, content, folder.path, files, inputs, "features", after)
 
     def costs(self) -> Recipe:
         """The adaptation costs between all detectors."""
@@ -376,7 +383,7 @@ class Recipes:
             "weights": Made(folder.weights, trained),
         }
         files = (folder.metrics.name, f"{folder.detections.name}/*.json")
-        return Recipe(task, content, folder.path, files, inputs, "evaluation")
+        return Recipe(task, content, folder.path, files, inputs, "evaluation", self._dataset())
 
     def _training(self, name: str, training: Training, seed: int | None) -> dict[str, Any]:
         from mtpd.detectors.content import training_content
@@ -402,6 +409,9 @@ class Recipes:
         return [
             {"type": x.type, **x.model_dump(mode="json", exclude_defaults=True)} for x in losses
         ]
+
+    def _dataset(self) -> dict[str, Path]:
+        return {"dataset": self.layout.dataset}
 
     def _splits(self, *splits: str) -> dict[str, Input]:
         named = splits_of(self.experiment.data)

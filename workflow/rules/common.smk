@@ -133,38 +133,48 @@ def task_of(name, wildcards):
     return Task(name, tuple(wildcards[key] for key in keys if key in wildcards.keys()))
 
 
-def needs(rule, role):
-    """The input of a job of `rule` that plays `role` in its recipe, if it has such an input."""
+def has_changed(name, wildcards):
+    """Whether the results of a job of the rule `name` are made from something else today."""
+    # The processes that run single jobs need not know.
+    if not workflow.is_main_process:
+        return False
+    return bool(changes_of(wildcards.experiment).of(task_of(name, wildcards)))
+
+
+def steady(name, files):
+    """`files` as input of the rule `name`: their times count for nothing."""
+
+    def given(wildcards):
+        found = files(wildcards)
+        # Snakemake hands a reason to run on, to the jobs that come after, by inputs that count.
+        return found if has_changed(name, wildcards) else ancient(found)
+
+    return given
+
+
+def needs(name, role):
+    """The input of a job of the rule `name` that plays `role` in its recipe, if it has one."""
 
     def file(wildcards):
-        recipe = changes_of(wildcards.experiment).recipes.of(task_of(rule, wildcards))
-        path = recipe.path(role)
-        return [] if path is None else ancient(path)
+        recipes = changes_of(wildcards.experiment).recipes
+        return recipes.of(task_of(name, wildcards)).path(role) or []
 
-    return file
+    return steady(name, file)
 
 
-def needs_all(rule):
-    """All inputs of a job of `rule`."""
+def needs_all(name):
+    """All files that count in the recipe of a job of the rule `name`."""
 
     def files(wildcards):
-        recipe = changes_of(wildcards.experiment).recipes.of(task_of(rule, wildcards))
-        return [ancient(source.path) for source in recipe.inputs.values()]
+        recipe = changes_of(wildcards.experiment).recipes.of(task_of(name, wildcards))
+        return [source.path for source in recipe.inputs.values()]
 
-    return files
+    return steady(name, files)
 
 
-def changes(rule):
-    """A reason to run a job of `rule` again: what its results are made from is no more the same."""
-
-    def file(wildcards):
-        # The processes that run single jobs need no reason.
-        if not workflow.is_main_process:
-            return []
-        changed = changes_of(wildcards.experiment).of(task_of(rule, wildcards))
-        return [CHANGED] if changed else []
-
-    return file
+def changes(name):
+    """A reason to run a job of the rule `name`, where its results are not what they were."""
+    return lambda wildcards: [CHANGED] if has_changed(name, wildcards) else []
 
 
 def say_changes():
@@ -220,7 +230,7 @@ def fetched_weights(wildcards):
     if remote is None:
         return []
     FETCHED[remote.file] = remote
-    return ancient(layout_of(wildcards).fetched(remote.file))
+    return layout_of(wildcards).fetched(remote.file)
 
 
 @cache
@@ -260,16 +270,20 @@ def pretrained_files(wildcards):
         detector = experiment.detector(name)
         is_trained = detector.weights is None and detector.start_from is None
     if is_trained and starts_pretrained(experiment, name):
-        return ancient(layout.detector(name).pretrained)
+        return layout.detector(name).pretrained
     return []
 
 
-def pair_of(wildcards):
-    """The check that the method's losses work between the stage's teacher and the student."""
-    teacher = Chain.parse(wildcards.chain).last.teacher
-    if teacher is None:
-        return []
-    return ancient(layout_of(wildcards).pair(wildcards.method, teacher))
+def table_metrics(wildcards):
+    """Evaluations that the table shows."""
+    name = wildcards.experiment
+    return [model.metrics for model in evaluated_models_of(name, chains_of(name))]
+
+
+def table_histories(wildcards):
+    """Trainings that the table counts."""
+    name = wildcards.experiment
+    return [model.history for model in models_of(name, chains_of(name))]
 
 
 def models_of(name, chains):

@@ -4,8 +4,8 @@
 # The checks come before all training: what cannot work is said at once.
 rule check:
     input:
-        dataset=ancient(PATHS.dataset),
-        weights=fetched_weights,
+        dataset=needs("check", "dataset"),
+        weights=steady("check", fetched_weights),
         changes=changes("check"),
     output:
         PATHS.detector("{detector}").check,
@@ -26,10 +26,10 @@ rule check:
 
 rule train:
     input:
-        dataset=ancient(PATHS.dataset),
-        check=ancient(PATHS.detector("{detector}").check),
-        weights=fetched_weights,
-        pretrained=pretrained_files,
+        dataset=needs("train", "dataset"),
+        check=needs("train", "check"),
+        weights=steady("train", fetched_weights),
+        pretrained=steady("train", pretrained_files),
         changes=changes("train"),
     output:
         weights=PATHS.detector("{detector}").weights,

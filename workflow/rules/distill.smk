@@ -23,11 +23,11 @@ rule check_pair:
 
 rule stage:
     input:
-        dataset=ancient(PATHS.dataset),
-        pair=pair_of,
+        dataset=needs("stage", "dataset"),
+        pair=needs("stage", "pair"),
         student=needs("stage", "student"),
         teacher=needs("stage", "teacher"),
-        pretrained=pretrained_files,
+        pretrained=steady("stage", pretrained_files),
         changes=changes("stage"),
     output:
         student=PATHS.stage("{method}", "{chain}").weights,

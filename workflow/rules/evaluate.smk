@@ -1,6 +1,6 @@
 rule evaluate_detector:
     input:
-        dataset=ancient(PATHS.dataset),
+        dataset=needs("evaluate_detector", "dataset"),
         weights=needs("evaluate_detector", "weights"),
         changes=changes("evaluate_detector"),
     output:
@@ -21,7 +21,7 @@ rule evaluate_detector:
 
 rule evaluate_stage:
     input:
-        dataset=ancient(PATHS.dataset),
+        dataset=needs("evaluate_stage", "dataset"),
         student=needs("evaluate_stage", "weights"),
         changes=changes("evaluate_stage"),
     output:

@@ -1,6 +1,6 @@
 rule features:
     input:
-        dataset=ancient(PATHS.dataset),
+        dataset=needs("features", "dataset"),
         weights=needs("features", "weights"),
         changes=changes("features"),
     output:

@@ -1,17 +1,7 @@
 rule results:
     input:
-        metrics=lambda wildcards: [
-            ancient(model.metrics)
-            for model in evaluated_models_of(
-                wildcards.experiment, chains_of(wildcards.experiment)
-            )
-        ],
-        histories=lambda wildcards: [
-            ancient(model.history)
-            for model in models_of(
-                wildcards.experiment, chains_of(wildcards.experiment)
-            )
-        ],
+        metrics=steady("results", table_metrics),
+        histories=steady("results", table_histories),
         changes=changes("results"),
     output:
         csv=PATHS.table("csv"),
