@@ -18,8 +18,7 @@ wildcard_constraints:
     method=NAME_PATTERN,
     chain=CHAIN_PATTERN,
     file=FILE_PATTERN,
-    table=NAME_PATTERN,
-    figure=NAME_PATTERN,
+    item=NAME_PATTERN,
 
 
 include: "workflow/rules/data.smk"

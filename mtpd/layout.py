@@ -197,6 +197,10 @@ class PaperLayout:
         """A figure as ``png`` or ``pdf``."""
         return self.results / PAPER / "figures" / f"{name}.{suffix}"
 
+    def record(self, item: str) -> Path:
+        """What ``item``, such as ``tables.mtpd_best``, was made from."""
+        return self.results / PAPER / "made" / f"{item}.json"
+
     def log(self, item: str) -> Path:
         """Log of making ``item``, such as ``tables.mtpd_best``."""
         return self.results / PAPER / "logs" / f"{item}.log"

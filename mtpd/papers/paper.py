@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt, ValidationError, model_validator
 
@@ -19,6 +19,7 @@ from mtpd.errors import UserError
 from mtpd.evaluation.metrics import METRICS, SPLIT_METRICS
 from mtpd.experiment import runs
 from mtpd.experiment.load import load_experiment
+from mtpd.experiment.recipes import Made, Task
 from mtpd.layout import Layout, ModelFolder, PaperLayout
 from mtpd.settings.experiment import Experiment, Name, Settings
 from mtpd.settings.reading import explain, read_mapping
@@ -173,6 +174,20 @@ class Model:
         assert self.method is not None
         return layout.stage(self.method, str(self.chain))
 
+    def history(self, results: Path) -> Made:
+        """Its ``history.json``, and the job that makes it."""
+        return Made(self.folder(results).history, self._task("train", "stage"))
+
+    def metrics(self, results: Path) -> Made:
+        """Its ``metrics.json``, and the job that makes it."""
+        task = self._task("evaluate_detector", "evaluate_stage")
+        return Made(self.folder(results).metrics, task)
+
+    def _task(self, of_detector: str, of_stage: str) -> Task:
+        if self.detector is not None:
+            return Task(of_detector, (self.detector,))
+        return Task(of_stage, (str(self.method), str(self.chain)))
+
     def stages(self) -> list[Model]:
         """Of a student: the students after each stage of its chain, itself last."""
         assert self.chain is not None
@@ -316,20 +331,35 @@ def inputs_of(
     results: Path,
     experiments: Mapping[str, Experiment],
     chains: Chains,
-) -> list[Path]:
-    """Files below ``results`` that ``item`` is made from when everything has been measured."""
+) -> list[tuple[str, Made]]:
+    """Files below ``results`` that ``item`` is made from when everything has been measured.
+
+    Each with the name of the experiment that it belongs to, and the job that makes it.
+    """
     chosen = paper.items[item]
     if isinstance(chosen, CostMatrix):
         layout, experiment = Layout(results, chosen.experiment), experiments[chosen.experiment]
         decided = runs.chains_of_runs(experiment, {})
         members = [name for run in chosen.runs for name in runs.members(experiment, run)]
-        known = all(member in decided for member in members)
-        return [layout.costs] if known else [layout.costs, layout.order]
-    folders = [model.folder(results) for model in models_of(paper, item, experiments, chains)]
-    histories = [folder.history for folder in folders]
+        made = [Made(layout.costs, Task("costs"))]
+        if not all(member in decided for member in members):
+            made.append(Made(layout.order, Task("order")))
+        return [(chosen.experiment, one) for one in made]
+    found = models_of(paper, item, experiments, chains)
+    histories = [(model.experiment, model.history(results)) for model in found]
     if isinstance(chosen, LossAgainstAp):
         return histories
-    return [*(folder.metrics for folder in folders), *histories]
+    return [*((model.experiment, model.metrics(results)) for model in found), *histories]
+
+
+def content_of(paper: Paper, item: str) -> dict[str, Any]:
+    """What ``item`` says, JSON-ready: it is made again when this changes."""
+    chosen = paper.items[item]
+    content = chosen.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(chosen, DirectAgainstProgressive):
+        table = paper.tables[chosen.table]
+        content["table"] = table.model_dump(mode="json", exclude_defaults=True)
+    return content
 
 
 def products_of(paper: Paper, results: Path) -> list[Path]:

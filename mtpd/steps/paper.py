@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtpd.digests import Digests
 from mtpd.evaluation.metrics import METRICS
 from mtpd.experiment.orders import known_chains
 from mtpd.experiment.runs import members
 from mtpd.layout import Layout, PaperLayout
 from mtpd.overview.records import History, read_history
 from mtpd.papers.measured import Measurement, Measurements
+from mtpd.papers.changes import record_item
 from mtpd.papers.paper import (
     FIGURE_SUFFIXES,
     TABLE_SUFFIXES,
@@ -23,6 +25,7 @@ from mtpd.papers.paper import (
     Paper,
     Reference,
     Table,
+    inputs_of,
     models,
     published_value,
 )
@@ -56,8 +59,13 @@ def write_paper(
         name: known_chains(experiment, Layout(results, name))
         for name, experiment in experiments.items()
     }
-    writer = _Writer(paper, Measurements(experiments, results, chains))
-    return [path for item in items for path in writer.write(item)]
+    writer, digests = _Writer(paper, Measurements(experiments, results, chains)), Digests()
+    written = []
+    for item in items:
+        written += writer.write(item)
+        inputs = inputs_of(paper, item, results, experiments, chains)
+        record_item(paper, item, results, inputs, digests)
+    return written
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from paper_case import TABLES, Case
 
 from mtpd.errors import UserError
 from mtpd.experiment.runs import chains_of_runs
+from mtpd.experiment.recipes import Made
 from mtpd.papers.paper import (
     Reference,
     choose_items,
@@ -130,12 +131,16 @@ def test_an_undecided_order_names_no_models(case: Case) -> None:
     assert [model.detector for model in found] == ["student"]
 
 
+def paths_of(inputs: list[tuple[str, Made]]) -> list[Path]:
+    return [made.path for _, made in inputs]
+
+
 def test_inputs(case: Case) -> None:
     paper, experiments = case.load()
     chains = {"micro": chains_of_runs(case.experiment, {})}
 
     def of(item: str) -> list[str]:
-        files = inputs_of(paper, item, case.results, experiments, chains)
+        files = paths_of(inputs_of(paper, item, case.results, experiments, chains))
         return [file.relative_to(case.layout.root).as_posix() for file in files]
 
     assert of("figures.costs") == ["costs.json", "order.json"]
@@ -152,7 +157,7 @@ def test_a_cost_matrix_of_named_teachers_needs_no_order(case: Case) -> None:
     case.write(("figures.costs.runs", ["progressive"]))
     paper, experiments = case.load()
     chains = {"micro": chains_of_runs(case.experiment, {})}
-    files = inputs_of(paper, "figures.costs", case.results, experiments, chains)
+    files = paths_of(inputs_of(paper, "figures.costs", case.results, experiments, chains))
     assert files == [case.layout.costs]
 
 

@@ -15,6 +15,18 @@ from micro import MICRO, PROJECT, changed
 
 TIMEOUT = 900
 
+DECIDED = {
+    "progressive": {"method": "fm", "order": ["a", "b"]},
+    "direct": {"method": "fm", "order": ["c"]},
+}
+CHOSEN = {
+    **DECIDED,
+    "chosen": {"method": "fm", "order": "bgs"},
+    "long": {"method": "fm", "order": "direct", "budget": "progressive"},
+    "seeds": {"method": "fm", "order": ["b"], "seeds": [0, 1, 2]},
+}
+"""Runs of the micro experiment: those whose teachers are named, and with them others."""
+
 
 @dataclass(frozen=True)
 class Project:
@@ -22,6 +34,8 @@ class Project:
 
     folder: Path
     name: str = "micro"
+    settings: tuple[tuple[str, Any], ...] = ()
+    """Changes of the micro experiment that it was run with."""
 
     @property
     def results(self) -> Path:

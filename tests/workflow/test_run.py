@@ -11,40 +11,21 @@ import pandas as pd
 import pytest
 import torch
 from mmdet.apis import init_detector
-from running import Project
+from running import CHOSEN, Project
 
 from mtpd.files import read_json
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
-DECIDED = {
-    "progressive": {"method": "fm", "order": ["a", "b"]},
-    "direct": {"method": "fm", "order": ["c"]},
-}
-CHOSEN = {
-    **DECIDED,
-    "chosen": {"method": "fm", "order": "bgs"},
-    "long": {"method": "fm", "order": "direct", "budget": "progressive"},
-    "seeds": {"method": "fm", "order": ["b"], "seeds": [0, 1, 2]},
-}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("finished"))
-    project.write(("runs", DECIDED))
-    project.run()
-    return project
-
 
 @contextmanager
 def changed(project: Project, *changes: tuple[str, Any]) -> Iterator[None]:
     """Change the experiment for a while."""
-    project.write(("runs", DECIDED), *changes)
+    project.write(*project.settings, *changes)
     try:
         yield
     finally:
-        project.write(("runs", DECIDED))
+        project.write(*project.settings)
 
 
 def test_everything_is_there(finished: Project) -> None:
@@ -97,29 +78,43 @@ def test_a_second_run_does_nothing(finished: Project) -> None:
     assert finished.planned() == []
 
 
-@pytest.mark.parametrize(
-    ("deleted", "expected"),
-    [
-        (
-            "stages/fm/a/student.pth",
-            ["all", "evaluate_stage fm a+b", "results", "stage fm a", "stage fm a+b"],
-        ),
-        ("stages/fm/a+b/student.pth", ["all", "evaluate_stage fm a+b", "results", "stage fm a+b"]),
-        ("stages/fm/c/metrics.json", ["all", "evaluate_stage fm c", "results"]),
-        ("stages/fm/c/detections", ["all", "evaluate_stage fm c", "results"]),
-        ("figures/val_ap.png", ["all", "results"]),
-    ],
-)
-def test_what_was_deleted_runs_again_with_what_depends_on_it(
-    finished: Project, deleted: str, expected: list[str]
-) -> None:
-    path = finished.results / deleted
+DELETED = [
+    (
+        "stages/fm/a/student.pth",
+        ["all", "evaluate_stage fm a+b", "results", "stage fm a", "stage fm a+b"],
+    ),
+    ("stages/fm/a+b/student.pth", ["all", "evaluate_stage fm a+b", "results", "stage fm a+b"]),
+    ("stages/fm/c/metrics.json", ["all", "evaluate_stage fm c", "results"]),
+    ("stages/fm/c/detections", ["all", "evaluate_stage fm c", "results"]),
+    ("figures/val_ap.png", ["all", "results"]),
+]
+
+
+@contextmanager
+def away(path: Path) -> Iterator[None]:
+    """Have a file or folder out of the way for a while."""
     kept = path.with_name("kept")
     path.rename(kept)
     try:
-        assert finished.planned() == expected
+        yield
     finally:
         kept.rename(path)
+
+
+@pytest.mark.parametrize(("deleted", "expected"), DELETED)
+def test_what_was_deleted_runs_again_with_what_depends_on_it(
+    finished: Project, deleted: str, expected: list[str]
+) -> None:
+    with away(finished.folder / ".mtpd-store"), away(finished.results / deleted):
+        assert finished.planned() == expected
+
+
+@pytest.mark.parametrize("deleted", [deleted for deleted, _ in DELETED])
+def test_what_the_store_gives_back_has_nothing_run_after_it(
+    finished: Project, deleted: str
+) -> None:
+    with away(finished.results / deleted):
+        assert len(finished.planned()) == 2  # all, and the job that takes it
 
 
 @pytest.mark.parametrize(
@@ -155,14 +150,16 @@ def test_a_changed_setting_runs_exactly_what_it_affects(
         assert [job for job in finished.planned() if job != "all"] == expected
 
 
-def test_the_order_is_decided_and_followed(finished: Project) -> None:
-    """Last: it goes on with the finished folder, where the order's jobs and seeds are missing."""
-    finished.write(("runs", CHOSEN))
-    planned = finished.planned()
+def test_an_experiment_goes_on_where_runs_are_added(finished: Project) -> None:
+    with changed(finished, ("runs", CHOSEN)):
+        planned = finished.planned()
     trainings = [job for job in planned if job.startswith(("train", "stage"))]
     assert trainings == ["stage fm b", "stage fm b~1", "stage fm b~2"]
     assert "costs" in planned
-    finished.run()
+
+
+def test_the_order_is_decided_and_followed(ordered: Project) -> None:
+    finished = ordered
     assert finished.planned() == []
     order = read_json(finished.results / "order.json")
     chosen = order["runs"]["chosen"]

@@ -19,6 +19,7 @@ from mtpd.experiment.recipes import Recipes, Task
 from mtpd.files import read_json
 from mtpd.launch import put_command_on_path
 from mtpd.layout import Layout, PaperLayout, calibration_file
+from mtpd.papers.changes import has_changed as paper_item_changed
 from mtpd.papers.paper import (
     check_references,
     experiments_of,
@@ -340,23 +341,46 @@ def products_of(name):
     ]
 
 
-def paper_inputs(key):
+def paper_sources(key, chains_of_experiment):
     """What a table or figure of the papers is made from; `key` is such as tables.mtpd_best."""
     names = experiments_of(paper(), [key])
     experiments = {name: experiment_named(name) for name in names}
-    chains = {name: chains_of(name) for name in names}
+    chains = {name: chains_of_experiment(name) for name in names}
     return inputs_of(paper(), key, RESULTS, experiments, chains)
+
+
+def paper_changed(key):
+    """Whether a table or figure of the papers is not what it would be today."""
+    if not workflow.is_main_process:
+        return False
+    sources = paper_sources(key, chains_of)
+    return paper_item_changed(paper(), key, RESULTS, sources, changes_of, DIGESTS)
+
+
+def paper_needs(kind):
+    """Inputs of a `kind` (tables, figures) of the papers; as `steady` gives them."""
+
+    def files(wildcards):
+        key = f"{kind}.{wildcards.item}"
+        paths = [made.path for _, made in paper_sources(key, chains_of)]
+        return paths if paper_changed(key) else ancient(paths)
+
+    return files
+
+
+def paper_changes(kind):
+    """As `changes`, for a `kind` (tables, figures) of the papers."""
+    return lambda wildcards: (
+        [CHANGED] if paper_changed(f"{kind}.{wildcards.item}") else []
+    )
 
 
 def paper_models():
     """What the papers' tables and figures are made from and need not wait for an order."""
-    names = experiments_of(paper())
-    experiments = {name: experiment_named(name) for name in names}
-    chains = {name: decided_chains_of(name) for name in names}
     return sorted(
         {
-            file
+            made.path
             for key in paper().items
-            for file in inputs_of(paper(), key, RESULTS, experiments, chains)
+            for _, made in paper_sources(key, decided_chains_of)
         }
     )

@@ -4,17 +4,18 @@
 
 rule paper_table:
     input:
-        lambda wildcards: paper_inputs(f"tables.{wildcards.table}"),
+        measured=paper_needs("tables"),
+        changes=paper_changes("tables"),
     output:
-        csv=PAPER_PATHS.table("{table}", "csv"),
+        csv=PAPER_PATHS.table("{item}", "csv"),
         markdown=report(
-            PAPER_PATHS.table("{table}", "md"),
+            PAPER_PATHS.table("{item}", "md"),
             caption="../report/paper_table.rst",
             category="Papers",
         ),
-        latex=PAPER_PATHS.table("{table}", "tex"),
+        latex=PAPER_PATHS.table("{item}", "tex"),
     log:
-        PAPER_PATHS.log("tables.{table}"),
+        PAPER_PATHS.log("tables.{item}"),
     localrule: True
     threads: 1
     resources:
@@ -23,24 +24,24 @@ rule paper_table:
         tables=WORKFLOW.paper_tables,
         folder=WORKFLOW.folder,
         results=RESULTS,
-        settings=lambda wildcards: paper().tables[wildcards.table].model_dump(),
     shell:
         "mtpd paper-tables --tables {params.tables:q} --experiments-folder {params.folder:q}"
-        " --results {params.results:q} --item tables.{wildcards.table:q} > {log:q} 2>&1"
+        " --results {params.results:q} --item tables.{wildcards.item:q} > {log:q} 2>&1"
 
 
 rule paper_figure:
     input:
-        lambda wildcards: paper_inputs(f"figures.{wildcards.figure}"),
+        measured=paper_needs("figures"),
+        changes=paper_changes("figures"),
     output:
         png=report(
-            PAPER_PATHS.figure("{figure}", "png"),
+            PAPER_PATHS.figure("{item}", "png"),
             caption="../report/paper_figure.rst",
             category="Papers",
         ),
-        pdf=PAPER_PATHS.figure("{figure}", "pdf"),
+        pdf=PAPER_PATHS.figure("{item}", "pdf"),
     log:
-        PAPER_PATHS.log("figures.{figure}"),
+        PAPER_PATHS.log("figures.{item}"),
     localrule: True
     threads: 1
     resources:
@@ -49,7 +50,6 @@ rule paper_figure:
         tables=WORKFLOW.paper_tables,
         folder=WORKFLOW.folder,
         results=RESULTS,
-        settings=lambda wildcards: paper().figures[wildcards.figure].model_dump(),
     shell:
         "mtpd paper-tables --tables {params.tables:q} --experiments-folder {params.folder:q}"
-        " --results {params.results:q} --item figures.{wildcards.figure:q} > {log:q} 2>&1"
+        " --results {params.results:q} --item figures.{wildcards.item:q} > {log:q} 2>&1"
