@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from mtpd.detectors.datasets import innermost
 from mtpd.detectors.parallel import of_first, together
 from mtpd.detectors.training_state import TrainingStates
 from mtpd.files import digest_of, read_json, sha256_of, whole_file
@@ -40,7 +41,7 @@ def run_training(
     Raises:
         Interrupted: A signal has asked the job to end.
     """
-    annotations = Path(_innermost(config.train_dataloader.dataset).ann_file)
+    annotations = Path(innermost(config.train_dataloader.dataset)[0].ann_file)
     identity = digest_of(
         {
             "config": config.to_dict(),
@@ -108,13 +109,6 @@ def _is_made(folder: ModelFolder, identity: str) -> bool:
     if not (folder.weights.is_file() and folder.history.is_file()):
         return False
     return bool(read_json(folder.history).get("identity") == identity)
-
-
-def _innermost(dataset: ConfigDict) -> ConfigDict:
-    """The data set inside wrappers."""
-    while "dataset" in dataset:
-        dataset = dataset.dataset
-    return dataset
 
 
 def write_config(config: Config, path: Path) -> None:

@@ -16,7 +16,9 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
-from mtpd.detectors.config import coco_dataset, metrics_of, test_image_size, test_loader
+from mtpd.detectors.datasets import coco_dataset
+from mtpd.detectors.loaders import metrics_of, test_loader
+from mtpd.detectors.pipelines import test_image_size
 from mtpd.detectors.train import clear_states
 from mtpd.detectors.weights import load_weights
 from mtpd.evaluation.coco import Kind, coco_figures

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mtpd.chains import Chain
-from mtpd.detectors.config import without_pretrained
+from mtpd.detectors.pretrained import without_pretrained
 from mtpd.detectors.train import clear_states, run_training, write_config
 from mtpd.experiment.runs import starts_afresh
 from mtpd.layout import ModelFolder
