@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mtpd.chains import Chain, Stage
-from mtpd.selection.orders import Costs, Order, needs_costs, shuffled
+from mtpd.selection.decisions import Costs, Order
+from mtpd.selection.orders import needs_costs, shuffled
 from mtpd.settings.experiment import Experiment, Run
 
 
