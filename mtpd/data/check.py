@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mtpd.data.coco import check_same_classes
-from mtpd.data.inspection import Counts, Inspection, Progress, inspect_coco
+from mtpd.data.counts import Counts
+from mtpd.data.inspection import Inspection, Progress, inspect_coco
 from mtpd.data.published import COUNTS, PUBLISHED
 from mtpd.data.sources import SPLITS
 from mtpd.data.splits import border_of, locate_split

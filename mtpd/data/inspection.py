@@ -8,31 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mtpd.data.coco import BORDER, find_bad_boxes, sound_parts
+from mtpd.data.counts import Counts
 from mtpd.data.images import image_problems
 from mtpd.errors import UserError
 from mtpd.files import read_json
 
 Progress = Callable[[int], Callable[[], object]]
 """Gets the number of images before they are read; gives what is called after each."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What a split consists of; None where it is not known or there is no such thing.
-
-    Attributes:
-        images: Images that the annotations name.
-        boxes: Annotations, crowds included.
-        crowds: Those that mark a crowd or a region to ignore.
-        classes: Categories.
-        sequences: Videos that the images are frames of.
-    """
-
-    images: int | None = None
-    boxes: int | None = None
-    crowds: int | None = None
-    classes: int | None = None
-    sequences: int | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mtpd.data.inspection import Counts
+from mtpd.data.counts import Counts
 from mtpd.settings.experiment import ArgoverseHdData, CocoData, CocoSplit, CrowdHumanData
 
 COUNTS: dict[str, dict[str, Counts]] = {

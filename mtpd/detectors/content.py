@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mtpd.detectors.config import innermost
+from mtpd.detectors.datasets import innermost
 from mtpd.settings.experiment import ImagePipeline, Training
 
 Digest = Callable[[Path], str | None]

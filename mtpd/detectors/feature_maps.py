@@ -32,7 +32,7 @@ class NeckTap:
 
     def __init__(self, detector: nn.Module) -> None:
         self._maps: tuple[Tensor, ...] | None = None
-        self._handle = neck_of(detector).register_forward_hook(self._keep)
+        neck_of(detector).register_forward_hook(self._keep)
 
     def _keep(self, _module: nn.Module, _inputs: Any, output: Sequence[Tensor]) -> None:
         self._maps = tuple(output)
@@ -43,10 +43,6 @@ class NeckTap:
             raise RuntimeError("the detector's neck has not run since its maps were last taken")
         maps, self._maps = self._maps, None
         return maps
-
-    def remove(self) -> None:
-        """Detach the hook."""
-        self._handle.remove()
 
 
 def neck_of(detector: nn.Module) -> nn.Module:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtpd.data.dataset import Dataset
-from mtpd.estimation.speed import Assumptions
+from mtpd.data.published import COUNTS
 from mtpd.layout import Layout
 from mtpd.settings.experiment import CocoSplit, Experiment, ShapesData, annotations_of
 
@@ -53,14 +53,29 @@ def count_images(experiment: Experiment, layout: Layout) -> Images:
     }
     if isinstance(data, ShapesData):
         return Images(named, "settings")
-    assumptions = Assumptions.load()
-    published = assumptions.images.get(data.source, {})
+    published = _published(data.source)
     found = {name: _of_split(data.root, split, published) for name, split in named.items()}
     sources = dict.fromkeys(source for _, source in found.values())
-    usual = assumptions.default_images
+    usual = _as_many_as_coco()
     return Images(
         {name: count or usual[name] for name, (count, _) in found.items()}, ", ".join(sources)
     )
+
+
+def _published(source: str) -> dict[str, int]:
+    """Images of the published data set of ``source``, by what lists them; empty: there is none."""
+    return {
+        name: counts.images
+        for name, counts in COUNTS.get(source, {}).items()
+        if counts.images is not None
+    }
+
+
+def _as_many_as_coco() -> dict[str, int]:
+    """What to take for a data set that nothing is known of; ``test`` is as large as ``val``."""
+    coco = _published("coco")
+    train, val = (coco[f"instances_{name}2017.json"] for name in ("train", "val"))
+    return {"train": train, "val": val, "test": val}
 
 
 def _of_split(

@@ -55,8 +55,6 @@ class Assumptions(Settings):
     parameters: Parameters
     detections_bytes: PositiveInt
     feature_values: PositiveInt
-    images: dict[str, dict[str, PositiveInt]]
-    default_images: dict[str, PositiveInt]
 
     @classmethod
     @cache

@@ -364,7 +364,7 @@ class Recipes:
 
     def config(self, name: str) -> Config:
         """The detector's own config with the experiment's options; not to be changed."""
-        from mtpd.detectors.config import own_config
+        from mtpd.detectors.own_config import own_config
 
         if name not in self._configs:
             self._configs[name] = own_config(name, self.experiment.detector(name))

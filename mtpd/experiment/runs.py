@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtpd.chains import Chain, Stage
-from mtpd.selection.orders import Costs, Order, needs_costs, shuffled
+from mtpd.selection.decisions import Costs, Order
+from mtpd.selection.orders import needs_costs, shuffled
 from mtpd.settings.experiment import Experiment, Run
 
 

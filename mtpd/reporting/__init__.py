@@ -1,1 +1,1 @@
-"""Tables and figures, from metrics and histories alone."""
+"""Tables, figures and words, from results alone."""

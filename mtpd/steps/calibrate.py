@@ -26,7 +26,8 @@ from mmengine.registry import init_default_scope
 
 import mtpd.distillation  # noqa: F401  registers the distiller
 from mtpd.data.dataset import Dataset
-from mtpd.detectors.config import base_config, has_masks, without_pretrained
+from mtpd.detectors.own_config import base_config, has_masks
+from mtpd.detectors.pretrained import without_pretrained
 from mtpd.errors import UserError
 from mtpd.estimation.speed import Calibration, Kind, Measurement, Workload
 from mtpd.settings.experiment import Detector

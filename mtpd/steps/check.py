@@ -13,7 +13,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mtpd.detectors.config import coco_dataset, has_masks
+from mtpd.detectors.datasets import coco_dataset
+from mtpd.detectors.own_config import has_masks
 from mtpd.detectors.weights import load_start, load_weights
 from mtpd.distillation.losses import build_loss, completed
 from mtpd.distillation.pairing import Anatomy, anatomy_of, pair

@@ -9,7 +9,10 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mtpd.data.dataset import Dataset
-from mtpd.detectors.config import base_config, data_config, runtime_config, schedule_config
+from mtpd.detectors.loaders import data_config
+from mtpd.detectors.own_config import base_config
+from mtpd.detectors.runtime import runtime_config
+from mtpd.detectors.schedule import schedule_config
 from mtpd.detectors.train import run_training
 from mtpd.digests import Digests
 from mtpd.experiment.load import load_experiment

@@ -17,7 +17,9 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mtpd.chains import Chain
-from mtpd.detectors.config import coco_dataset, metrics_of, test_image_size, test_loader
+from mtpd.detectors.datasets import coco_dataset
+from mtpd.detectors.loaders import metrics_of, test_loader
+from mtpd.detectors.pipelines import test_image_size
 from mtpd.detectors.weights import load_weights
 from mtpd.evaluation.coco import Kind, coco_figures
 from mtpd.evaluation.complexity import count_flops, measure_latency

@@ -10,7 +10,7 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
-from mtpd.detectors.config import coco_dataset
+from mtpd.detectors.datasets import coco_dataset
 from mtpd.detectors.feature_maps import evaluating, fpn_levels
 from mtpd.detectors.weights import load_weights
 from mtpd.features.cache import CacheIdentity, Features, save_cache

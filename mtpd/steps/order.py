@@ -17,7 +17,9 @@ from mtpd.experiment.runs import (
     teachers_at_most,
 )
 from mtpd.files import read_json, write_json
-from mtpd.selection.orders import Costs, Order, choose_order
+from mtpd.reporting.orders import order_as_json
+from mtpd.selection.decisions import Costs, Order
+from mtpd.selection.orders import choose_order
 from mtpd.steps.context import Context
 from mtpd.steps.provenance import provenance
 
@@ -37,7 +39,7 @@ def write_order(context: Context) -> None:
     chains = chains_of_runs(experiment, {name: order.teachers for name, order in orders.items()})
     runs: dict[str, Any] = {name: {"chain": str(chain)} for name, chain in chains.items()}
     for name, order in orders.items():
-        runs[name] |= order.as_dict()
+        runs[name] |= order_as_json(order)
     write_json(
         layout.order,
         {

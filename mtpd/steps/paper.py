@@ -13,8 +13,8 @@ from mtpd.experiment.orders import known_chains
 from mtpd.experiment.runs import members
 from mtpd.layout import Layout, PaperLayout
 from mtpd.overview.records import History, read_history
-from mtpd.papers.measured import Measurement, Measurements
 from mtpd.papers.changes import record_item
+from mtpd.papers.measured import Measurement, Measurements
 from mtpd.papers.paper import (
     FIGURE_SUFFIXES,
     TABLE_SUFFIXES,

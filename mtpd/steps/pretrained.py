@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtpd.detectors.config import own_config
+from mtpd.detectors.own_config import own_config
 from mtpd.files import write_json
 from mtpd.layout import Layout
 from mtpd.settings.experiment import Experiment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmengine.config import Config
 
 from mtpd.chains import Chain
-from mtpd.detectors.config import without_pretrained
+from mtpd.detectors.pretrained import without_pretrained
 from mtpd.detectors.train import write_config
 from mtpd.steps.context import Context
 

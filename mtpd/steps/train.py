@@ -9,8 +9,8 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mtpd.detectors.config import without_pretrained
 from mtpd.detectors.hooks import detector_of
+from mtpd.detectors.pretrained import without_pretrained
 from mtpd.detectors.train import write_config
 from mtpd.detectors.weights import load_start, load_weights, save_weights
 from mtpd.errors import UserError

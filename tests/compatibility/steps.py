@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 from mtpd.data.shapes import draw_image
-from mtpd.detectors.config import without_pretrained
+from mtpd.detectors.pretrained import without_pretrained
 from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
 

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from mtpd.data.check import DataReport, Target, check_data, published_target, targets_of
-from mtpd.data.inspection import Counts
+from mtpd.data.counts import Counts
 from mtpd.data.published import COUNTS, PUBLISHED
 from mtpd.data.shapes import generate_shapes
 from mtpd.reporting.data_check import print_data_report, write_list

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from micro import PROJECT
 
-from mtpd.detectors.config import set_pipelines
+from mtpd.detectors.pipelines import set_pipelines
 from mtpd.detectors.reading import read_config
 from mtpd.errors import UserError
 from mtpd.experiment.load import load_experiment

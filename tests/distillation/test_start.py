@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mtpd.data.dataset import Dataset
-from mtpd.detectors.config import base_config
+from mtpd.detectors.own_config import base_config
 from mtpd.distillation.start import inherit
 from mtpd.settings.experiment import Detector
 

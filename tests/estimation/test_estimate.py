@@ -279,12 +279,22 @@ def test_images_of_coco_are_known_and_those_of_a_file_are_counted(
     assert (images.splits, images.source) == ({"train": 3, "val": 3}, "annotations")
 
 
-def test_published_sizes_are_those_of_the_check_of_data() -> None:
-    known = {
-        source: {name: counts.images for name, counts in files.items()}
-        for source, files in COUNTS.items()
-    }
-    assert Assumptions.load().images == known
+def test_sizes_of_argoverse_hd_are_those_that_the_check_of_data_knows(
+    layout: Layout, tmp_path: Path
+) -> None:
+    data = ("data", {"source": "argoverse_hd", "root": str(tmp_path)})
+    experiment = Experiment.model_validate(changed(MICRO, data))
+    known = COUNTS["argoverse_hd"]
+    expected = {name: known[f"{name}.json"].images for name in ("train", "val")}
+    assert count_images(experiment, layout).splits == expected
+
+
+def test_a_data_set_of_which_nothing_is_there_counts_as_coco(
+    layout: Layout, tmp_path: Path
+) -> None:
+    data = ("data", {"source": "voc", "root": str(tmp_path), "test": "test"})
+    images = count_images(Experiment.model_validate(changed(MICRO, data)), layout)
+    assert images.splits == {"train": 118287, "val": 5000, "test": 5000}
 
 
 def test_images_of_crowdhuman_are_its_lines(layout: Layout, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from mmdet.utils import register_all_modules
 from mmengine.logging import MMLogger
 from torch import nn
 
-from mtpd.detectors.config import without_pretrained
+from mtpd.detectors.pretrained import without_pretrained
 from mtpd.detectors.reading import read_config
 from mtpd.files import whole_file
 

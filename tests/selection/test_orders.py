@@ -7,15 +7,14 @@ from math import inf, nan
 import pytest
 
 from mtpd.errors import UserError
+from mtpd.reporting.orders import order_as_json, trace_of
+from mtpd.selection.greedy import backward_greedy
+from mtpd.selection.optimal import MAX_ORDERS, exhaustive, minimax
 from mtpd.selection.orders import (
-    MAX_ORDERS,
     STRATEGIES,
     ascending,
-    backward_greedy,
     choose_order,
     direct,
-    exhaustive,
-    minimax,
     needs_costs,
     needs_scores,
     shuffled,
@@ -73,7 +72,7 @@ def test_bgs_builds_the_chain_backward(max_teachers, teachers):
 def test_bgs_tells_why():
     order = backward_greedy("s", CHAIN_SCORES, CHAIN, 4)
     assert order.jumps == (0.2, 0.4, 0.3)
-    strongest, before_c, before_b, before_a = order.trace
+    strongest, before_c, before_b, before_a = trace_of(order)
     assert strongest["chosen"] == "c"
     assert strongest["scores"] == {"c": 0.40, "d": 0.38, "b": 0.35, "a": 0.30}
     assert (before_c["head"], before_c["chosen"], before_c["cost_student_to_head"]) == (
@@ -112,7 +111,9 @@ def test_bgs_tells_why():
 
 
 def test_bgs_says_why_it_ended():
-    assert "as many as allowed" in backward_greedy("s", CHAIN_SCORES, CHAIN, 2).trace[-1]["reason"]
+    assert (
+        "as many as allowed" in trace_of(backward_greedy("s", CHAIN_SCORES, CHAIN, 2))[-1]["reason"]
+    )
     alone = backward_greedy("s", {"c": 0.4}, {"s": {"c": 0.9}}, 1)
     assert alone.teachers == ("c",)
     assert alone.jumps == (0.9,)
@@ -132,7 +133,7 @@ def test_bgs_ends_where_no_teacher_lies_between():
     )
     order = backward_greedy("s", {"a": 1, "b": 2, "c": 3}, costs, 3)
     assert order.teachers == ("c",)
-    reasons = {entry["teacher"]: entry["reason"] for entry in order.trace[1]["teachers"]}
+    reasons = {entry["teacher"]: entry["reason"] for entry in trace_of(order)[1]["teachers"]}
     assert reasons == {
         "a": "not between: no nearer to c than s is",
         "b": "not between: no nearer to s than c is",
@@ -189,7 +190,7 @@ def test_bgs_breaks_ties_by_the_student_and_then_by_name(
     )
     order = backward_greedy("s", {"b": 1, "a": 1, "c": 3}, costs, 2)
     assert order.teachers == (chosen, "c")
-    assert order.trace[1]["teachers"][1]["reason"] == reason_of_other
+    assert trace_of(order)[1]["teachers"][1]["reason"] == reason_of_other
 
 
 def test_bgs_never_takes_a_larger_jump_to_a_head_than_the_student_would():
@@ -208,9 +209,9 @@ def test_scores_alone_decide_direct_and_ascending():
     assert ascending("s", CHAIN_SCORES, {}, 4).teachers == ("a", "b", "d", "c")
     order = ascending("s", CHAIN_SCORES, {}, 2)
     assert order.teachers == ("d", "c")
-    assert order.trace[0]["left_out"] == ["b", "a"]
+    assert trace_of(order)[0]["left_out"] == ["b", "a"]
     assert order.jumps == ()
-    assert order.as_dict()["largest_jump"] is None
+    assert order_as_json(order)["largest_jump"] is None
 
 
 def test_jumps_are_given_where_costs_are_known():
@@ -223,7 +224,7 @@ def test_equal_scores_rank_by_name():
     scores = {"b": 0.4, "a": 0.4, "c": 0.1}
     order = direct("s", scores, {}, 1)
     assert order.teachers == ("a",)
-    assert "as b has, and the first by name" in order.trace[0]["reason"]
+    assert "as b has, and the first by name" in trace_of(order)[0]["reason"]
     assert ascending("s", scores, {}, 3).teachers == ("c", "b", "a")
 
 
@@ -242,7 +243,7 @@ def test_minimax_prefers_small_jumps_then_a_small_sum_then_few_teachers():
     scores = {"a": 1, "b": 2, "c": 3}
     order = minimax("s", scores, costs, 3)
     assert order.teachers == ("b", "c")
-    assert order.as_dict() | {"trace": []} == {
+    assert order_as_json(order) | {"trace": []} == {
         "strategy": "minimax",
         "teachers": ["b", "c"],
         "jumps": [4, 3],
@@ -304,7 +305,7 @@ def test_minimax_and_exhaustive_agree_with_brute_force(count, levels):
             assert minimax("s", scores, costs, max_teachers).teachers == ranking[0]
             listed = exhaustive("s", scores, costs, max_teachers)
             assert listed.teachers == ranking[0]
-            found = [tuple(entry["teachers"]) for entry in listed.trace[1]["ranking"]]
+            found = [tuple(entry["teachers"]) for entry in trace_of(listed)[1]["ranking"]]
             assert found == ranking
 
 
@@ -317,7 +318,7 @@ def test_bgs_is_never_better_than_minimax():
 
 
 def test_exhaustive_ranks_with_the_objective():
-    ranking = exhaustive("s", CHAIN_SCORES, CHAIN, 2).trace[1]["ranking"]
+    ranking = trace_of(exhaustive("s", CHAIN_SCORES, CHAIN, 2))[1]["ranking"]
     assert ranking == [
         {"teachers": ["b", "c"], "largest_jump": 0.6, "sum_of_jumps": 0.6 + 0.3},
         {"teachers": ["a", "c"], "largest_jump": 0.7, "sum_of_jumps": 0.2 + 0.7},
@@ -331,7 +332,7 @@ def test_exhaustive_does_not_explode():
     # 8! (1/8! + 1/7! + … + 1/0!) = 109 601 orders of nine teachers.
     with pytest.raises(UserError, match=f"109601 orders, more than {MAX_ORDERS}"):
         exhaustive("s", scores, costs, 9)
-    assert len(exhaustive("s", scores, costs, 4).trace[1]["ranking"]) == 1 + 8 + 56 + 336
+    assert len(trace_of(exhaustive("s", scores, costs, 4))[1]["ranking"]) == 1 + 8 + 56 + 336
 
 
 def test_minimax_is_quick_where_exhaustive_gives_up():
@@ -372,8 +373,8 @@ def test_choose_order_finds_strategies_by_name(name):
     assert order == STRATEGIES[name]("s", CHAIN_SCORES, CHAIN, 3)
     assert order.strategy == name
     assert order.teachers[0 if name == "reversed" else -1] == "c"
-    assert all(step["reason"] for step in order.trace)
-    assert json.loads(json.dumps(order.as_dict(), allow_nan=False)) == order.as_dict()
+    assert all(step["reason"] for step in trace_of(order))
+    assert json.loads(json.dumps(order_as_json(order), allow_nan=False)) == order_as_json(order)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

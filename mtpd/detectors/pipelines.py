@@ -1,0 +1,74 @@
+"""The way of an image to a detector: the experiment's pipelines, or the config's own, scaled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config
+
+from mtpd.detectors.datasets import innermost
+from mtpd.errors import UserError
+from mtpd.settings.experiment import ImagePipeline
+
+SIZES = ("scale", "scales", "crop_size")
+"""Arguments of a pipeline's transforms that are image sizes in pixels."""
+
+
+def set_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
+    """Put the experiment's image pipeline in place of the config's own, if it gives a size.
+
+    Otherwise the sizes of the config's own are scaled.
+    """
+    if pipeline.size is None:
+        config.train_pipeline = _scaled(config.train_pipeline, pipeline.scale)
+        config.test_pipeline = _scaled(config.test_pipeline, pipeline.scale)
+        return
+    load = {"type": "LoadImageFromFile"}
+    annotations = {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks}
+    resize = {"type": "Resize", "scale": pipeline.size, "keep_ratio": True}
+    flip = {"type": "RandomFlip", "prob": pipeline.flip}
+    keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
+    config.train_pipeline = [load, annotations, resize, flip, {"type": "PackDetInputs"}]
+    config.test_pipeline = [load, resize, {"type": "PackDetInputs", "meta_keys": keys}]
+
+
+def check_own_pipelines(config: Config) -> None:
+    """Refuse pipelines that the experiment's data cannot run through.
+
+    Raises:
+        UserError: The config has none, or one that mixes images.
+    """
+    remedy = "add pipeline.size, the width and height that images are fitted into"
+    for mode in ("train", "test"):
+        dataset = config.get(f"{mode}_dataloader", {}).get("dataset", {})
+        if dataset.get("type") == "MultiImageMixDataset":
+            raise UserError(config.filename, f"its {mode} pipeline mixes images", remedy)
+        if not innermost(dataset)[0].get("pipeline"):
+            raise UserError(config.filename, f"has no {mode} pipeline of its own", remedy)
+
+
+def test_image_size(config: Config) -> tuple[int, int] | None:
+    """Width and height that the test pipeline fits a wide image into; None if it does not say."""
+    scales = [step.get("scale") for step in config.test_pipeline if "Resize" in str(step["type"])]
+    if len(scales) != 1 or not isinstance(scales[0], (tuple, list)) or len(scales[0]) != 2:
+        return None
+    return max(scales[0]), min(scales[0])
+
+
+def _scaled(transforms: Any, factor: float) -> Any:
+    """A pipeline, or a part of one, with all image sizes times ``factor``."""
+    if isinstance(transforms, dict):
+        return {
+            key: _scaled_size(value, factor) if key in SIZES else _scaled(value, factor)
+            for key, value in transforms.items()
+        }
+    if isinstance(transforms, list | tuple):
+        return type(transforms)(_scaled(item, factor) for item in transforms)
+    return transforms
+
+
+def _scaled_size(size: Any, factor: float) -> Any:
+    """A size in pixels, or several; what is no whole number is relative and stays."""
+    if isinstance(size, list | tuple):
+        return type(size)(_scaled_size(item, factor) for item in size)
+    return max(1, round(size * factor)) if isinstance(size, int) else size
