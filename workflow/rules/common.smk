@@ -103,15 +103,22 @@ def settings(function, *names):
     return of
 
 
+@cache
+def own_configs_of(name, *detectors):
+    """Configs of an experiment's detectors; many jobs have the same, and they are files to read."""
+    return jobs.own_configs(experiment_named(name), *detectors)
+
+
 def own_configs(wildcards):
     """Configs of the detectors that a job builds, as far as they are files of the user's."""
-    experiment = experiment_of(wildcards)
+    name = wildcards.experiment
     if hasattr(wildcards, "detector"):
-        return jobs.own_configs(experiment, wildcards.detector)
+        return own_configs_of(name, wildcards.detector)
     teacher = Chain.parse(wildcards.chain).last.teacher
-    return jobs.own_configs(experiment, experiment.student.name, teacher)
+    return own_configs_of(name, experiment_named(name).student.name, teacher)
 
 
+@cache
 def decided_chains_of(name):
     """Chain of every run and seed whose teachers the settings alone say."""
     return jobs.chains_of_runs(experiment_named(name), {})
@@ -120,7 +127,7 @@ def decided_chains_of(name):
 def chains_of(name):
     """Chain of every run and seed; waits for the order where the settings do not decide."""
     experiment = experiment_named(name)
-    chains = jobs.chains_of_runs(experiment, {})
+    chains = decided_chains_of(name)
     members = jobs.all_members(experiment)
     if len(chains) < len(members):
         order = checkpoints.order.get(experiment=name).output.order
