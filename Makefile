@@ -62,6 +62,7 @@ bench: .venv/.runtime ## the measurements of benchmarks/
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.costs
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.planning
 
 schema: .venv/.runtime ## workflow/schemas from the types of the settings
 	$(BIN)/mtpd schema > workflow/schemas/experiment.schema.json

@@ -208,6 +208,7 @@ if workflow.is_main_process:
     atexit.register(end_planning)
 
 
+@cache
 def decided_chains_of(name):
     """Chain of every run and seed whose teachers the settings alone say."""
     return runs.chains_of_runs(experiment_named(name), {})
@@ -216,7 +217,7 @@ def decided_chains_of(name):
 def chains_of(name):
     """Chain of every run and seed; waits for the order where the settings do not decide."""
     experiment = experiment_named(name)
-    chains = runs.chains_of_runs(experiment, {})
+    chains = decided_chains_of(name)
     members = runs.all_members(experiment)
     if len(chains) < len(members):
         order = checkpoints.order.get(experiment=name).output.order
