@@ -12,7 +12,8 @@ from micro import PROJECT
 
 # Each may import those before it. The package's own __init__ is called mtpd.
 ORDER = (
-    *("errors", "files", "layout", "chains", "launch", "lease", "mmcv_ext", "mtpd"),
+    *("errors", "files", "digests", "store", "layout", "chains"),
+    *("launch", "lease", "mmcv_ext", "mtpd"),
     "settings",
     *("data", "detectors", "zoo", "features", "selection", "distillation", "evaluation"),
     *("experiment", "estimation", "overview", "papers"),

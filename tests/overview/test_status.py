@@ -16,8 +16,8 @@ import pytest
 from rich.console import Console
 
 from mtpd.errors import UserError
-from mtpd.experiment.dependencies import order_settings
 from mtpd.experiment.load import load_experiment
+from mtpd.experiment.runs import order_settings
 from mtpd.files import digest_of
 from mtpd.layout import Layout, ModelFolder
 from mtpd.overview.status import (

@@ -12,8 +12,8 @@ from micro import PROJECT
 from paper_case import TABLES, Case
 
 from mtpd.errors import UserError
-from mtpd.experiment.runs import chains_of_runs
 from mtpd.experiment.recipes import Made
+from mtpd.experiment.runs import chains_of_runs
 from mtpd.papers.paper import (
     Reference,
     choose_items,

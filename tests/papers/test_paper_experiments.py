@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain as flattened
+from pathlib import Path
 from typing import Any
 
 import pytest
 from micro import PROJECT
 
-from mtpd.chains import Chain, stages_to_train
-from mtpd.experiment import dependencies, runs
+from mtpd.chains import Chain
+from mtpd.digests import Digests
+from mtpd.experiment import runs
 from mtpd.experiment.load import load_experiment
+from mtpd.experiment.recipes import Made, Recipes, Task
 from mtpd.files import digest_of
+from mtpd.layout import Layout
 from mtpd.papers.paper import Cell, experiments_of, load_paper
 from mtpd.selection.orders import choose_order
 from mtpd.settings.experiment import Experiment
+from mtpd.settings.runtime import Zoo
 from mtpd.zoo.metafiles import published
 from mtpd.zoo.sources import sha256_of_name, zoo_weights
 
@@ -156,30 +161,29 @@ def test_no_training_is_done_twice(upwards: bool) -> None:
 
 def trainings(experiment: Experiment, upwards: bool) -> Iterator[tuple[str, Any]]:
     """Every training of an experiment, and all that its result depends on."""
-    data = dependencies.data_settings(experiment)
-    detectors = {
-        name: [data, dependencies.detector_settings(experiment, name)]
-        for name in experiment.detectors
-    }
-    for name, identity in detectors.items():
+    recipes = Recipes(experiment, Layout(Path("results"), "x"), Zoo(), Digests())
+    for name in experiment.detectors:
         if experiment.detector(name).weights is None:
-            yield name, identity
+            yield name, planned(recipes, Task("train", (name,)))
     chains = runs.chains_of_runs(experiment, supposed_orders(experiment, upwards))
     by_method: dict[str, list[Chain]] = {}
     for member, chain in chains.items():
         by_method.setdefault(runs.run_of(experiment, member).method, []).append(chain)
     for method, found in by_method.items():
-        identities: dict[Chain, Any] = {}
-        for stage in stages_to_train(found):
-            identity = [data, dependencies.stage_settings(experiment, method, stage)]
-            if stage.parent is not None:
-                identity.append(identities[stage.parent])
-            elif not runs.starts_afresh(experiment, method, stage):
-                identity.append(detectors[experiment.student.name])
-            if stage.last.teacher is not None:
-                identity.append(detectors[stage.last.teacher])
-            identities[stage] = identity
-            yield f"{method} {stage}", identity
+        for stage in dict.fromkeys(prefix for chain in found for prefix in chain.prefixes()):
+            yield f"{method} {stage}", planned(recipes, Task("stage", (method, str(stage))))
+
+
+def planned(recipes: Recipes, task: Task) -> str:
+    """Identity of a result whose inputs are not there yet: theirs stand for them."""
+    recipe = recipes.of(task)
+    data = digest_of(recipes.experiment.data.model_dump(mode="json"))
+    return recipe.identity(
+        {
+            role: planned(recipes, source.task) if isinstance(source, Made) else data + source.part
+            for role, source in recipe.inputs.items()
+        }
+    )
 
 
 def supposed_orders(experiment: Experiment, upwards: bool) -> dict[str, list[str]]:

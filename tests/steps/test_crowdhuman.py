@@ -17,14 +17,13 @@ from PIL import Image
 from mtpd.data.check import check_data, published_target
 from mtpd.data.dataset import Dataset
 from mtpd.evaluation.crowdhuman import crowd_figures
-from mtpd.experiment.dependencies import existing_data_files
 from mtpd.experiment.load import load_experiment
 from mtpd.files import read_json
 from mtpd.settings.experiment import Training
 from mtpd.steps.check import check_detector
 from mtpd.steps.context import Context
 from mtpd.steps.data import prepare_data
-from mtpd.steps.evaluate import evaluate
+from mtpd.steps.evaluate import evaluate_detector
 from mtpd.steps.train import train_detector
 
 # Of every image, 64 pixels wide and 48 high: a person whose feet lie far below the image, one
@@ -70,7 +69,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
 
 
 def test_the_data_set_is_prepared(context: Context) -> None:
-    dataset = Dataset.load(context.layout.dataset)
+    dataset = Dataset.load(context.layout.dataset, context.experiment.data)
     assert dataset.protocol == "crowdhuman"
     assert dataset.classes == ("person",)
     assert {name: (s.n_images, s.n_boxes) for name, s in dataset.splits.items()} == {
@@ -82,10 +81,16 @@ def test_the_data_set_is_prepared(context: Context) -> None:
 
 def test_a_change_of_the_annotations_makes_the_data_anew(context: Context) -> None:
     root = context.experiment.data.root
-    assert existing_data_files(context.experiment) == [
-        root / "annotation_train.odgt",
-        root / "annotation_val.odgt",
-    ]
+    before = context.recipes.data().settings
+    for split in ("train", "val"):
+        path = root / f"annotation_{split}.odgt"
+        text = path.read_text()
+        try:
+            path.write_text(text + "\n")
+            after = context.recipes.data().settings
+        finally:
+            path.write_text(text)
+        assert {key for key in after if after[key] != before[key]} == {split}
 
 
 def test_boxes_are_learnt_clipped_to_the_image(context: Context) -> None:
@@ -104,7 +109,7 @@ def test_a_detector_is_checked_trained_and_evaluated(context: Context) -> None:
     check_detector(context, "student")
     train_detector(context, "student")
     folder = context.layout.detector("student")
-    evaluate(context, "student", folder, {})
+    evaluate_detector(context, "student")
     figures = read_json(folder.metrics)["splits"]["val"]
     crowd = {key: figures[key] for key in ("crowd_AP", "crowd_MR", "crowd_JI")}
     assert all(0 <= value <= 1 for value in crowd.values())

@@ -33,8 +33,9 @@ def coco(tmp_path: Path) -> dict[str, Any]:
 
 def prepared(path: Path, folder: Path) -> Dataset:
     layout = Layout(folder / "results", path.stem)
-    prepare_data(load_experiment(path), layout)
-    return Dataset.load(layout.dataset)
+    experiment = load_experiment(path)
+    prepare_data(experiment, layout)
+    return Dataset.load(layout.dataset, experiment.data)
 
 
 def test_shapes_are_generated(write_experiment: Any, tmp_path: Path) -> None:

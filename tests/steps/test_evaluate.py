@@ -14,7 +14,7 @@ from mtpd.evaluation.coco import FIGURES
 from mtpd.files import read_json, write_json
 from mtpd.steps.context import Context
 from mtpd.steps.data import prepare_data
-from mtpd.steps.evaluate import evaluate
+from mtpd.steps.evaluate import evaluate_detector
 from mtpd.steps.order import write_order
 from mtpd.steps.train import train_detector
 
@@ -38,7 +38,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     prepare_data(opened.experiment, opened.layout)
     for name in ("student", "a"):
         train_detector(opened, name)
-        evaluate(opened, name, opened.layout.detector(name), {})
+        evaluate_detector(opened, name)
     return opened
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from mtpd.cli import app
 from mtpd.errors import UserError
-from mtpd.experiment.dependencies import order_settings
+from mtpd.experiment.runs import order_settings
 from mtpd.files import digest_of, write_json
 from mtpd.layout import PaperLayout
 from mtpd.steps.cost_matrix import write_cost_matrix

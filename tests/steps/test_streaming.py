@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +11,16 @@ from argoverse import write_argoverse_hd
 from micro import MICRO, changed
 from truth import by_hand
 
+from mtpd.digests import Digests
 from mtpd.evaluation.coco import FIGURES
-from mtpd.experiment.dependencies import detector_settings, evaluation_settings, feature_settings
+from mtpd.experiment.recipes import Recipes, Task
 from mtpd.files import read_json
+from mtpd.layout import Layout
 from mtpd.settings.experiment import Experiment
+from mtpd.settings.runtime import Zoo
 from mtpd.steps.context import Context
 from mtpd.steps.data import prepare_data
-from mtpd.steps.evaluate import evaluate
+from mtpd.steps.evaluate import evaluate_detector
 from mtpd.steps.train import train_detector
 
 SURE = {"model.test_cfg.score_thr": 0.0}
@@ -39,7 +43,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     prepare_data(opened.experiment, opened.layout)
     for name in ("student", "a"):
         train_detector(opened, name)
-        evaluate(opened, name, opened.layout.detector(name), {})
+        evaluate_detector(opened, name)
     return opened
 
 
@@ -84,9 +88,16 @@ def test_the_measured_latency_is_taken_where_none_is_given(context: Context) -> 
 
 def test_a_latency_changes_the_evaluation_alone() -> None:
     plain, given = (
-        Experiment.model_validate(changed(MICRO, ("student.latency_ms", latency)))
+        Recipes(
+            Experiment.model_validate(changed(MICRO, ("student.latency_ms", latency))),
+            Layout(Path("results"), "micro"),
+            Zoo(),
+            Digests(),
+        )
         for latency in (None, 12.5)
     )
-    for settings in (detector_settings, feature_settings):
-        assert settings(plain, "student") == settings(given, "student")
-    assert evaluation_settings(plain, "student") != evaluation_settings(given, "student")
+    for rule in ("train", "features"):
+        task = Task(rule, ("student",))
+        assert plain.of(task).settings == given.of(task).settings
+    task = Task("evaluate_detector", ("student",))
+    assert plain.of(task).settings != given.of(task).settings

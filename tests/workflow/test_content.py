@@ -1,4 +1,4 @@
-"""What runs again is told by content: never by a path, a time, a name or what Snakemake remembers."""
+"""What runs again is told by content: never by a path, a time or what Snakemake remembers."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from mtpd.store import Store
 pytestmark = pytest.mark.xdist_group("workflow")
 
 EARLIER = Path(__file__).parent / "earlier" / "results.tar.gz"
-"""Results of the micro experiment as they were before there were records: JSON files, and Snakemake's
-memory of the jobs' parameters. Weights, images and figures are left out."""
+"""Results of the micro experiment from before there were records: JSON files, and what Snakemake
+remembers of the jobs' parameters. Weights, images and figures are left out."""
 
 EVALUATIONS = [
     "evaluate_detector a", "evaluate_detector b", "evaluate_detector c",
