@@ -26,7 +26,7 @@ def stage_config(context: Context, method: str, chain: Chain) -> Config:
     student = experiment.student.name
     training = experiment.stage_training(method, chain.last.epochs)
     config = context.detector_config(student, training, chain.seed)
-    write_config(config, folder.config)
+    write_config(config, folder.config, moving=context.layout.root)
     context.set_training(config, student, training, folder, chain.seed)
     recipe = context.recipes.stage(method, chain)
     previous, weights = recipe.path("student"), recipe.path("teacher")

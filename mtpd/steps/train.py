@@ -43,7 +43,7 @@ def detector_training_config(context: Context, name: str) -> Config:
     """MMEngine config that trains the detector ``name``; its own is written by the way."""
     training, folder = context.experiment.detector_training(name), context.layout.detector(name)
     config = context.detector_config(name, training)
-    write_config(config, folder.config)
+    write_config(config, folder.config, moving=context.layout.root)
     context.set_training(config, name, training, folder)
     return config
 

@@ -79,6 +79,12 @@ class Jobs:
         return (self.folder / "jobs.log").read_text(errors="replace")
 
     @property
+    def states(self) -> list[Path]:
+        """States of trainings that are under way, oldest first."""
+        found = (self.folder / ".mtpd-store" / "states").glob("*/[0-9]*.pth")
+        return sorted(found, key=lambda path: path.name)
+
+    @property
     def stage(self) -> Path:
         return self.folder / "results" / "micro" / "stages" / "m" / "a"
 
@@ -96,8 +102,9 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
 
 
 def copy_of(clean: Jobs, folder: Path, *without: str) -> Jobs:
-    """The same jobs before some of them ran."""
-    shutil.copytree(clean.folder, folder, dirs_exist_ok=True)
+    """The same jobs before some of them ran, and without the store, which has their results."""
+    ignored = shutil.ignore_patterns(".mtpd-store")
+    shutil.copytree(clean.folder, folder, dirs_exist_ok=True, ignore=ignored)
     (folder / "jobs.log").unlink()
     for part in without:
         path = folder / "results" / "micro" / part
@@ -136,7 +143,7 @@ def test_a_stage_killed_three_times(clean: Jobs, tmp_path: Path) -> None:
 def test_a_signal_saves_at_the_next_iteration(clean: Jobs, tmp_path: Path) -> None:
     jobs = copy_of(clean, tmp_path, "stages")
     job = jobs.start(*STAGE)
-    while not list((jobs.stage / "states").glob("[0-9]*.pth")):
+    while not jobs.states:
         assert job.poll() is None, jobs.log()
         time.sleep(0.01)
     job.send_signal(signal.SIGUSR1)
@@ -144,7 +151,7 @@ def test_a_signal_saves_at_the_next_iteration(clean: Jobs, tmp_path: Path) -> No
     line = jobs.log().strip().splitlines()[-1]
     assert line.startswith("interrupted: SIGUSR1 received: the state after iteration ")
     iteration = int(line.split("iteration ")[1].split()[0])
-    assert (jobs.stage / "states" / f"{iteration:09d}.pth").is_file()
+    assert jobs.states[-1].name == f"{iteration:09d}.pth"
     assert not (jobs.stage / "student.pth").exists()
     jobs.run(*STAGE)
     assert f"resumed after iteration {iteration}, in epoch" in jobs.log()
@@ -172,7 +179,7 @@ def test_damage_between_kills(clean: Jobs, tmp_path: Path, seed: int) -> None:
         except subprocess.TimeoutExpired:
             job.kill()
         job.wait()
-        for state in sorted((jobs.stage / "states").glob("[0-9]*.pth"))[-1:]:
+        for state in jobs.states[-1:]:
             os.truncate(state, chance.randrange(state.stat().st_size))
     jobs.run(*STAGE)
     compare(clean, jobs)

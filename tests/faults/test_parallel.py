@@ -64,6 +64,10 @@ def student(folder: Path) -> Path:
     return folder / "results" / "micro" / "detectors" / "student"
 
 
+def states(folder: Path) -> list[Path]:
+    return list((folder / ".mtpd-store" / "states").glob("*/[0-9]*.pth"))
+
+
 def state(folder: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = torch.load(student(folder) / "model.pth", weights_only=True)
     return loaded["state_dict"]
@@ -79,7 +83,7 @@ def test_two_processes_share_a_step_and_resume_together(tmp_path: Path) -> None:
     assert history["epochs"][0]["last_learning_rate"] == pytest.approx(0.002)
 
     job = train(cut)
-    while not list((student(cut) / "states").glob("[0-9]*.pth")):
+    while not states(cut):
         assert job.poll() is None, (cut / "jobs.log").read_text()
         time.sleep(0.05)
     job.send_signal(signal.SIGTERM)
@@ -93,7 +97,7 @@ def test_two_processes_share_a_step_and_resume_together(tmp_path: Path) -> None:
 def test_the_processes_end_with_the_one_that_holds_the_devices(tmp_path: Path) -> None:
     folder = prepared(tmp_path / "killed")
     job = train(folder)
-    while not list((student(folder) / "states").glob("[0-9]*.pth")):
+    while not states(folder):
         assert job.poll() is None, (folder / "jobs.log").read_text()
         time.sleep(0.05)
     children = [int(pid) for pid in _children(job.pid)]
