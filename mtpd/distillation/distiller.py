@@ -16,7 +16,7 @@ from mtpd.detectors.feature_maps import NeckTap
 from mtpd.detectors.weights import load_weights
 from mtpd.distillation.features import Features, GroundTruth, Predictions
 from mtpd.distillation.heads import DenseHeadAdapter, adapter_of
-from mtpd.distillation.losses import build_loss, completed
+from mtpd.distillation.losses import build_loss
 from mtpd.distillation.normalisation import Renormalise
 from mtpd.distillation.pairing import Side, anatomy_of, pair
 from mtpd.distillation.start import inherit
@@ -62,15 +62,17 @@ class Distiller(BaseModel):
         self.student_weights, self.teacher_weights = student_weights, teacher_weights
         self.start = start
 
-        anatomies = anatomy_of(self.student), anatomy_of(self.teacher)
+        adapters = adapter_of(self.student), adapter_of(self.teacher)
+        anatomies = anatomy_of(self.student, adapters[0]), anatomy_of(self.teacher, adapters[1])
         self.pair = pair(*anatomies, names=("student", "teacher"))
-        self.settings = [completed(settings, self.pair) for settings in losses]
-        self.losses = nn.ModuleList(build_loss(settings, self.pair) for settings in self.settings)
-        self.loss_names = [f"loss_distill_{settings.type}" for settings in self.settings]
+        self.losses = nn.ModuleList(build_loss(settings, self.pair) for settings in losses)
+        self.loss_names = [f"loss_distill_{loss.settings.type}" for loss in self.losses]
         self._tap = NeckTap(self.student)
         self._heads: tuple[DenseHeadAdapter, DenseHeadAdapter] | None = None
         if any(loss.needs_heads for loss in self.losses):
-            self._heads = _adapter(self.student), _adapter(self.teacher)
+            own, other = adapters
+            assert own and other, "the losses were built, so both heads can be read"
+            self._heads = own, other
             self._towers = tuple(TowerTap(head) for head in self._heads)
         self.register_state_dict_post_hook(_leave_teacher_out)
         self.register_load_state_dict_post_hook(_do_not_miss_teacher)
@@ -84,8 +86,8 @@ class Distiller(BaseModel):
         """
         logger = MMLogger.get_current_instance()
         logger.info("levels are paired by stride: %s", ", ".join(map(str, self.pair.strides)))
-        for settings in self.settings:
-            logger.info("distillation loss: %s", settings)
+        for loss in self.losses:
+            logger.info("distillation loss: %s", loss.settings)
         if self.teacher_weights is not None:
             load_weights(self.teacher, Path(self.teacher_weights))
         if self.start == "weights":
@@ -164,12 +166,6 @@ class Distiller(BaseModel):
 
 def _chosen(maps: Sequence[Tensor], side: Side) -> list[Tensor]:
     return [maps[level].float() for level in side.levels]
-
-
-def _adapter(detector: nn.Module) -> DenseHeadAdapter:
-    adapter = adapter_of(detector)
-    assert adapter is not None, "the losses were built, so both heads can be read"
-    return adapter
 
 
 def _leave_teacher_out(

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from mtpd.detectors.feature_maps import Level, fpn_levels, pair_levels
-from mtpd.distillation.heads import adapter_of
+from mtpd.distillation.heads import DenseHeadAdapter, adapter_of
 from mtpd.settings.losses import ONE_STAGE, TWO_STAGE
 
 
@@ -81,13 +81,17 @@ class Pair:
         return all(side.levels == tuple(range(len(side.anatomy.levels))) for side in sides)
 
 
-def anatomy_of(detector: nn.Module) -> Anatomy:
+def anatomy_of(detector: nn.Module, adapter: DenseHeadAdapter | None = None) -> Anatomy:
     """Anatomy of ``detector``, its levels found by one small forward pass.
+
+    Args:
+        detector: Any of MMDetection's.
+        adapter: Of its dense head, where the caller has one; otherwise it is made here.
 
     Raises:
         UserError: It has no neck.
     """
-    adapter = adapter_of(detector)
+    adapter = adapter or adapter_of(detector)
     obstacle = adapter.obstacle if adapter else "there is no adapter for it"
     two_stage = hasattr(detector, "roi_head")
     head = getattr(detector, "roi_head" if two_stage else "bbox_head", None)

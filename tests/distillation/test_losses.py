@@ -339,6 +339,10 @@ class TestPublishedDefaults:
         settings = {"type": "pgd", "alpha": 0.1, "temperature": 0.8, "positions": 9}
         build_loss(settings, pair_of(head="NewHead"))
 
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_loss_keeps_them_as_they_were_filled_in(self, kind: str) -> None:
+        assert build_loss({"type": kind}, _alike()).settings == completed({"type": kind}, _alike())
+
     def test_every_name_builds_its_own_module(self) -> None:
         adapter = TypeAdapter(Loss)
         built = {

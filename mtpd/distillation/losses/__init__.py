@@ -45,7 +45,7 @@ def completed(settings: dict[str, Any] | LossSettings, pair: Pair) -> Any:
 
 
 def build_loss(settings: dict[str, Any] | LossSettings, pair: Pair) -> DistillationLoss:
-    """The loss that ``settings`` (its ``type`` and arguments) describe.
+    """The loss that ``settings`` (its ``type`` and arguments) describe, :func:`completed`.
 
     Raises:
         UserError: The loss cannot work between the two detectors.

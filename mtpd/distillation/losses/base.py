@@ -8,6 +8,7 @@ from typing import ClassVar, TypeVar
 from torch import Tensor, nn
 
 from mtpd.distillation.features import Features, GroundTruth
+from mtpd.settings.losses import LossSettings
 
 Value = TypeVar("Value")
 
@@ -20,9 +21,14 @@ class DistillationLoss(nn.Module, ABC):
 
     Attributes:
         needs_heads: Whether it looks at the heads' towers and the teacher's predictions.
+        settings: What it was built from.
     """
 
     needs_heads: ClassVar[bool] = False
+
+    def __init__(self, settings: LossSettings) -> None:
+        super().__init__()
+        self.settings = settings
 
     @abstractmethod
     def forward(self, student: Features, teacher: Features, truth: GroundTruth) -> Tensor:

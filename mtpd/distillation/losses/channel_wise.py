@@ -20,7 +20,7 @@ class ChannelWiseLoss(DistillationLoss):
     """
 
     def __init__(self, settings: ChannelWise, student: Side, teacher: Side) -> None:
-        super().__init__()
+        super().__init__(settings)
         self.weight = settings.weight
         self.temperature = settings.temperature
         self.adapter = LevelAdapter(student.channels, teacher.channels)

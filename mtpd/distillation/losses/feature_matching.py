@@ -16,7 +16,7 @@ class FeatureMatchingLoss(DistillationLoss):
     """Weight · mean squared difference of teacher and adapted student, summed over levels."""
 
     def __init__(self, settings: FeatureMatching, student: Side, teacher: Side) -> None:
-        super().__init__()
+        super().__init__(settings)
         self.weight = given(settings.weight)
         self.adapter = LevelAdapter(student.channels, teacher.channels)
 

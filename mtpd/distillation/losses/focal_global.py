@@ -24,7 +24,7 @@ class FocalGlobalLoss(DistillationLoss):
     """
 
     def __init__(self, settings: FocalGlobal, student: Side, teacher: Side) -> None:
-        super().__init__()
+        super().__init__(settings)
         self.alpha, self.beta = given(settings.alpha), given(settings.beta)
         self.gamma, self.lambda_global = given(settings.gamma), given(settings.lambda_global)
         self.temperature = settings.temperature

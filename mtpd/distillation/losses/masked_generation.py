@@ -21,7 +21,7 @@ class MaskedGenerationLoss(DistillationLoss):
     """
 
     def __init__(self, settings: MaskedGeneration, student: Side, teacher: Side) -> None:
-        super().__init__()
+        super().__init__(settings)
         self.weight = given(settings.weight)
         self.mask_ratio = given(settings.mask_ratio)
         self.adapter = LevelAdapter(student.channels, teacher.channels)

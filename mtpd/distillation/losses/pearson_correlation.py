@@ -26,7 +26,7 @@ class PearsonCorrelationLoss(DistillationLoss):
     """
 
     def __init__(self, settings: PearsonCorrelation, student: Side, teacher: Side) -> None:
-        super().__init__()
+        super().__init__(settings)
         if student.channels != teacher.channels:
             raise UserError(
                 f"{student.name} and {teacher.name}",

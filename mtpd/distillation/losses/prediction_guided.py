@@ -42,7 +42,7 @@ class PredictionGuidedLoss(DistillationLoss):
     needs_heads = True
 
     def __init__(self, settings: PredictionGuided, student: Side, teacher: Side) -> None:
-        super().__init__()
+        super().__init__(settings)
         for side in (student, teacher):
             if side.anatomy.obstacle is not None:
                 raise UserError(
