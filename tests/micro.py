@@ -50,5 +50,5 @@ def changed(settings: dict[str, Any], *changes: tuple[str, Any]) -> dict[str, An
         if value is ...:
             del place[last]
         else:
-            place[last] = value
+            place[last] = copy.deepcopy(value)
     return result
