@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mtpd.commands.options import DEFAULT_RESULTS, ExperimentFile, Results, log_info
+from mtpd.commands.options import ExperimentName, Results, log_info
 from mtpd.errors import UserError
 
 DataRoot = Annotated[
@@ -19,24 +19,23 @@ data = typer.Typer(help="Prepare data sets, and check them.", no_args_is_help=Tr
 
 @data.command()
 def prepare(
-    experiment: ExperimentFile,
-    results: Results = DEFAULT_RESULTS,
+    experiment: ExperimentName,
+    results: Results,
     data_root: DataRoot = None,
 ) -> None:
     """Check an experiment's data set for use, converting or generating it where needed."""
-    from mtpd.experiment.load import load_experiment
-    from mtpd.layout import Layout
+    from mtpd.experiment.load import open_experiment
     from mtpd.steps.data import prepare_data
 
     log_info()
-    settings = load_experiment(experiment, data_root)
-    prepare_data(settings, Layout(results, experiment.stem))
+    prepare_data(*open_experiment(experiment, results, data_root))
 
 
 @data.command("check")
 def check_data_sets(
     experiments: Annotated[
-        list[Path] | None, typer.Argument(help="YAML files whose data sets are looked at.")
+        list[str] | None,
+        typer.Argument(help="Experiments whose data sets are looked at: YAML files, or names."),
     ] = None,
     coco: Annotated[Path | None, typer.Option(help="Folder of COCO 2017.")] = None,
     crowdhuman: Annotated[Path | None, typer.Option(help="Folder of CrowdHuman.")] = None,
@@ -54,12 +53,13 @@ def check_data_sets(
     Exit status 1: something is wrong.
     """
     from mtpd.data.check import check_data, published_target, targets_of
-    from mtpd.experiment.load import load_experiment
+    from mtpd.experiment.load import open_experiment
     from mtpd.reporting.data_check import image_progress, print_data_report, write_list
 
     folders = {"COCO 2017": coco, "CrowdHuman": crowdhuman, "Argoverse-HD": argoverse_hd}
     targets = [published_target(name, root) for name, root in folders.items() if root is not None]
-    targets += targets_of((p.stem, load_experiment(p, data_root).data) for p in experiments or [])
+    opened = [open_experiment(name, data_root=data_root) for name in experiments or []]
+    targets += targets_of((layout.experiment, settings.data) for settings, layout in opened)
     if not targets:
         raise UserError(
             "mtpd data check", "names no data set", "give experiments, or --coco FOLDER"

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mtpd.commands.options import (
-    DEFAULT_RESULTS,
     DetectorName,
-    ExperimentFile,
+    ExperimentName,
     Results,
     Threads,
     log_info,
@@ -32,9 +31,9 @@ steps = typer.Typer()
 
 @steps.command()
 def check(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
     detector: DetectorName,
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     threads: Threads = 1,
 ) -> None:
     """Try all that a detector's training needs: model, weights, schedule, images."""
@@ -46,10 +45,10 @@ def check(
 
 @steps.command()
 def check_pair(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
     method: Annotated[str, typer.Option(help="A method of the experiment.")],
     teacher: Annotated[str, typer.Option(help="A teacher.")],
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     threads: Threads = 1,
 ) -> None:
     """Check that a method's losses work between a teacher and the student."""
@@ -61,9 +60,9 @@ def check_pair(
 
 @steps.command()
 def train(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
     detector: DetectorName,
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     threads: Threads = 1,
 ) -> None:
     """Train a detector without teacher, or take over the weights that the experiment names."""
@@ -75,10 +74,10 @@ def train(
 
 @steps.command()
 def stage(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
     method: MethodName,
     chain: ChainText,
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     threads: Threads = 1,
 ) -> None:
     """Train the last stage of a chain."""
@@ -91,11 +90,11 @@ def stage(
 
 @steps.command()
 def evaluate(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
+    results: Results,
     detector: Annotated[str | None, typer.Option(help="A detector without teacher.")] = None,
     method: Annotated[str | None, typer.Option(help="With --chain: a stage's method.")] = None,
     chain: Annotated[str | None, typer.Option(help="With --method: the stage.")] = None,
-    results: Results = DEFAULT_RESULTS,
     threads: Threads = 1,
 ) -> None:
     """Evaluate a detector, or the student after a stage, with pycocotools."""
@@ -121,9 +120,9 @@ def evaluate(
 
 @steps.command()
 def features(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
     detector: DetectorName,
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     threads: Threads = 1,
 ) -> None:
     """Fill a detector's feature cache."""
@@ -134,9 +133,7 @@ def features(
 
 
 @steps.command()
-def costs(
-    experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
-) -> None:
+def costs(experiment: ExperimentName, results: Results, threads: Threads = 1) -> None:
     """Compute the adaptation costs between all detectors from their feature caches."""
     context = _open(experiment, results, threads)
     from mtpd.steps.costs import write_costs
@@ -145,9 +142,7 @@ def costs(
 
 
 @steps.command()
-def order(
-    experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
-) -> None:
+def order(experiment: ExperimentName, results: Results, threads: Threads = 1) -> None:
     """Order the teachers of every run."""
     context = _open(experiment, results, threads)
     from mtpd.steps.order import write_order
@@ -156,9 +151,7 @@ def order(
 
 
 @steps.command()
-def results(
-    experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
-) -> None:
+def results(experiment: ExperimentName, results: Results, threads: Threads = 1) -> None:
     """Write the experiment's table and figure."""
     context = _open(experiment, results, threads)
     from mtpd.steps.results import write_results
@@ -167,34 +160,30 @@ def results(
 
 
 @steps.command()
-def cost_matrix(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
+def cost_matrix(experiment: ExperimentName, results: Results) -> None:
     """Draw the adaptation costs and the orders that they led to."""
-    from mtpd.experiment.load import load_experiment
+    from mtpd.experiment.load import open_experiment
     from mtpd.experiment.runs import runs_by_costs
-    from mtpd.layout import Layout
     from mtpd.steps.cost_matrix import write_cost_matrix
 
-    settings, layout = load_experiment(experiment), Layout(results, experiment.stem)
+    settings, layout = open_experiment(experiment, results)
     paths = [layout.figure("costs", kind) for kind in ("png", "pdf")]
     write_cost_matrix(settings, layout, runs_by_costs(settings), layout.experiment, paths)
 
 
 @steps.command()
-def pretrained(
-    experiment: ExperimentFile, detector: DetectorName, results: Results = DEFAULT_RESULTS
-) -> None:
+def pretrained(experiment: ExperimentName, detector: DetectorName, results: Results) -> None:
     """Fetch the published weights that parts of a detector start from."""
-    from mtpd.experiment.load import load_experiment
-    from mtpd.layout import Layout
-    from mtpd.settings.runtime import zoo_settings
+    from mtpd.experiment.load import open_experiment
+    from mtpd.settings.runtime import workflow_settings
     from mtpd.steps.pretrained import fetch_pretrained
 
     log_info()
-    layout = Layout(results, experiment.stem)
-    fetch_pretrained(load_experiment(experiment), detector, layout, zoo_settings())
+    settings, layout = open_experiment(experiment, results)
+    fetch_pretrained(settings, detector, layout, workflow_settings().zoo)
 
 
-def _open(experiment: Path, results: Path, threads: int) -> Context:
+def _open(experiment: str, results: Path, threads: int) -> Context:
     """Open the experiment, and keep every library of this job to ``threads`` CPU threads."""
     # Before any of these libraries is imported: they read the variables once.
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -211,20 +200,20 @@ def _open(experiment: Path, results: Path, threads: int) -> Context:
 
 @contextmanager
 def _open_with_gpus(
-    experiment: Path, results: Path, threads: int, kind: Literal["train", "infer"]
+    experiment: str, results: Path, threads: int, kind: Literal["train", "infer"]
 ) -> Iterator[Context]:
     """Open the experiment, with the GPUs that a job of this ``kind`` uses leased meanwhile.
 
     A training on several is run by as many processes; this one leaves when they have ended.
     """
-    from mtpd.experiment.load import load_experiment
+    from mtpd.experiment.load import open_experiment
     from mtpd.launch import is_launched, launch
     from mtpd.lease import leased_gpus
 
     if is_launched():
         yield _open(experiment, results, threads)
         return
-    gpus = getattr(load_experiment(experiment).resources, kind).gpus
+    gpus = getattr(open_experiment(experiment)[0].resources, kind).gpus
     # Before torch is imported: it must not look at the devices of others.
     with leased_gpus(gpus):
         if kind == "train" and gpus > 1:

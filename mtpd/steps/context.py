@@ -10,10 +10,10 @@ from mmengine.config import Config
 
 from mtpd.data.dataset import Dataset
 from mtpd.detectors.config import base_config, data_config, runtime_config, schedule_config
-from mtpd.experiment.load import load_experiment
+from mtpd.experiment.load import open_experiment
 from mtpd.layout import Layout, ModelFolder
 from mtpd.settings.experiment import Experiment, Training
-from mtpd.settings.runtime import Zoo, zoo_settings
+from mtpd.settings.runtime import Zoo, workflow_settings
 from mtpd.zoo.pretrained import use_cached
 from mtpd.zoo.sources import Weights, given_weights
 
@@ -26,9 +26,12 @@ class Context:
     layout: Layout
 
     @classmethod
-    def open(cls, path: Path, results: Path) -> Context:
-        """Read the experiment at ``path``; its results lie below ``results``."""
-        return cls(load_experiment(path), Layout(results, path.stem))
+    def open(cls, experiment: Path | str, results: Path | None = None) -> Context:
+        """Read an experiment, given by its YAML's path or its name.
+
+        Its results lie below ``results``, or else where ``config/config.yaml`` says.
+        """
+        return cls(*open_experiment(experiment, results))
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -38,7 +41,7 @@ class Context:
     @cached_property
     def zoo(self) -> Zoo:
         """Where fetched files lie."""
-        return zoo_settings()
+        return workflow_settings().zoo
 
     def given_weights(self, name: str) -> Weights | None:
         """The file of the detector's ``weights`` or ``start_from``; None: not given."""

@@ -9,7 +9,7 @@ from mtpd.errors import UserError
 from mtpd.estimation.estimate import estimate, format_estimate
 from mtpd.estimation.speed import Calibration, Speed
 from mtpd.experiment import dependencies, runs
-from mtpd.experiment.load import experiment_path, load_experiment
+from mtpd.experiment.load import experiment_path, open_experiment
 from mtpd.files import read_json
 from mtpd.launch import put_command_on_path
 from mtpd.layout import Layout, PaperLayout, calibration_file
@@ -20,7 +20,7 @@ from mtpd.papers.paper import (
     load_paper,
     products_of as products_of_paper,
 )
-from mtpd.settings.runtime import read_workflow
+from mtpd.settings.runtime import settings_file, start_workflow
 from mtpd.zoo.sources import FILE_PATTERN, remote_weights
 
 put_command_on_path()
@@ -29,9 +29,11 @@ put_command_on_path()
 # SIGTERM reaches bash too, which would leave at once and take the job's processes with it.
 shell.prefix("set -euo pipefail; trap : TERM USR1; ")
 
+CHECKOUT = Path(workflow.basedir)
+SETTINGS = settings_file(CHECKOUT)
 try:
-    WORKFLOW = read_workflow(config)
-    WORKFLOW.zoo.export()
+    # So far, `config` has what stands behind --config and --configfile.
+    WORKFLOW = start_workflow(config, CHECKOUT, is_job=not workflow.is_main_process)
 except UserError as error:
     sys.exit(f"error: {error}")
 
@@ -47,8 +49,7 @@ FETCHED = {}
 def experiment_named(name):
     """An experiment, read when it is first asked for; a wrong one ends Snakemake in one line."""
     try:
-        file = experiment_path(name, WORKFLOW.folder)
-        return load_experiment(file, WORKFLOW.data_roots.get(name))
+        return open_experiment(experiment_path(name, WORKFLOW.folder))[0]
     except UserError as error:
         sys.exit(f"error: {error}")
 
