@@ -3,10 +3,13 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config/config.yaml"
-
-
 include: "workflow/rules/common.smk"
+
+
+# It has been read and checked; so it is in the report and in archives too.
+if SETTINGS.exists():
+
+    configfile: SETTINGS
 
 
 report: "workflow/report/workflow.rst"

@@ -11,6 +11,7 @@ import typer
 from mtpd.commands.data import data
 from mtpd.commands.overview import overview
 from mtpd.commands.steps import steps
+from mtpd.commands.store import store
 from mtpd.commands.zoo import zoo
 from mtpd.errors import Interrupted, UserError
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.add_typer(overview)
 app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")
+app.add_typer(store, name="store")
 app.add_typer(steps)
 
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)

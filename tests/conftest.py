@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,16 @@ import yaml
 from micro import MICRO, changed
 
 import mtpd  # noqa: F401  supplies mmcv._ext before any test imports mmcv
+from mtpd.settings.runtime import VARIABLE, workflow_settings
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test reads the settings of the workflow anew."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    workflow_settings.cache_clear()
+    yield
+    workflow_settings.cache_clear()
 
 
 @pytest.fixture

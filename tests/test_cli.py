@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from micro import MICRO, PROJECT, changed
 
 from mtpd.data.shapes import generate_shapes
 
 
-def mtpd(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
+def mtpd(
+    *arguments: str, code: str | None = None, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *(["-c", code] if code else ["-m", "mtpd.cli"]), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,3 +119,92 @@ def test_a_check_of_no_data_is_one_line() -> None:
     assert done.stderr == (
         "error: mtpd data check: names no data set; give experiments, or --coco FOLDER\n"
     )
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    """A folder whose settings say where experiments, data, results and tables lie."""
+    generate_shapes(tmp_path / "data", split="train", images=2, size=64, seed=0)
+    split = {"annotations": "annotations.json", "images": "images"}
+    data = {"source": "coco", "root": "/of/another/machine", "train": split, "val": split}
+    weights = f"a-{hashlib.sha256(b'weights').hexdigest()[:8]}.pth"
+    changes = [("data", data), ("teachers.a.weights", f"http://127.0.0.1:1/{weights}")]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "micro.yaml").write_text(yaml.safe_dump(changed(MICRO, *changes)))
+    cell = {"experiment": "micro", "detector": "a", "metric": "bbox_mAP"}
+    row = {"labels": ["x"], "cells": {"AP": cell}}
+    table = {"title": "T", "source": "S", "labels": ["l"], "rows": [row]}
+    (tmp_path / "tables.yaml").write_text(yaml.safe_dump({"tables": {"one": table}}))
+    settings = {
+        "experiments": ["micro"],
+        "folder": "mine",
+        "results": "elsewhere",
+        "data_roots": {"micro": "data"},
+        "paper_tables": "tables.yaml",
+        "zoo": {"cache": "cache"},
+    }
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump(settings))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / weights).write_bytes(b"weights")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["status", "micro"], "elsewhere/micro: 0 of 6 trained"),
+        (["status", "mine/micro.yaml", "--results", "r"], "r/micro: 0 of 6 trained"),
+        (["estimate", "micro"], "Images: annotations."),
+        (["data", "check", "micro"], "nothing is wrong"),
+        (["data", "prepare", "micro"], ""),
+        (["paper-tables"], "elsewhere/paper/tables/one.md"),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, list) else None,
+)
+def test_commands_follow_the_settings(configured: Path, arguments: list[str], words: str) -> None:
+    done = mtpd(*arguments, folder=configured)
+    assert done.returncode == 0, done.stderr
+    assert words in done.stdout
+    assert not (configured / "results").exists()
+    if arguments == ["data", "prepare", "micro"]:
+        assert (configured / "elsewhere" / "micro" / "data" / "dataset.json").is_file()
+
+
+def test_a_calibration_lies_in_the_settings_results(configured: Path) -> None:
+    done = mtpd("calibrate", "micro", "--steps", "1", folder=configured)
+    assert done.returncode == 0, done.stderr
+    assert (configured / "elsewhere" / "calibration.yaml").is_file()
+
+
+def test_a_fetch_looks_into_the_settings_cache(configured: Path) -> None:
+    done = mtpd("zoo", "fetch", "micro", folder=configured)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).parent == configured / "cache"
+
+
+def test_a_data_root_on_the_command_line_wins(configured: Path) -> None:
+    done = mtpd("data", "check", "micro", "--data-root", "nowhere", folder=configured)
+    assert done.returncode == 1
+    assert "nowhere: is not a folder" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status", "micro"],
+        ["estimate", "micro"],
+        ["calibrate", "micro"],
+        ["data", "check", "micro"],
+        ["paper-tables"],
+        ["zoo", "fetch", "micro"],
+        ["order", "micro"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_settings_are_one_line(configured: Path, arguments: list[str]) -> None:
+    (configured / "config" / "config.yaml").write_text("result: r")
+    done = mtpd(*arguments, folder=configured)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: config/config.yaml: result: unknown key; the keys are: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mtpd.commands.options import DEFAULT_RESULTS, ExperimentFile, Results, log_info
+from mtpd.commands.options import ExperimentName, Results, log_info
 from mtpd.errors import UserError
 
 DataRoot = Annotated[
@@ -19,25 +19,25 @@ data = typer.Typer(help="Prepare data sets, and check them.", no_args_is_help=Tr
 
 @data.command()
 def prepare(
-    experiment: ExperimentFile,
-    results: Results = DEFAULT_RESULTS,
+    experiment: ExperimentName,
+    results: Results,
     data_root: DataRoot = None,
 ) -> None:
     """Check an experiment's data set for use, converting or generating it where needed."""
     from mtpd.digests import Digests
-    from mtpd.experiment.load import load_experiment
+    from mtpd.experiment.load import open_experiment
     from mtpd.experiment.making import make
     from mtpd.experiment.recipes import Recipes, Task
-    from mtpd.layout import Layout
-    from mtpd.settings.runtime import zoo_settings
+    from mtpd.settings.runtime import workflow_settings
     from mtpd.steps.data import has_all_images, prepare_data
     from mtpd.store import Store
 
     log_info()
-    settings, layout = load_experiment(experiment, data_root), Layout(results, experiment.stem)
+    workflow = workflow_settings()
+    settings, layout = open_experiment(experiment, results, data_root)
     make(
-        Recipes(settings, layout, zoo_settings(), Digests()),
-        Store(results.parent / ".mtpd-store"),
+        Recipes(settings, layout, workflow.zoo, Digests()),
+        Store(workflow.store_for(results)),
         Task("data"),
         lambda _: prepare_data(settings, layout),
         lambda _: has_all_images(settings, layout),
@@ -47,7 +47,8 @@ def prepare(
 @data.command("check")
 def check_data_sets(
     experiments: Annotated[
-        list[Path] | None, typer.Argument(help="YAML files whose data sets are looked at.")
+        list[str] | None,
+        typer.Argument(help="Experiments whose data sets are looked at: YAML files, or names."),
     ] = None,
     coco: Annotated[Path | None, typer.Option(help="Folder of COCO 2017.")] = None,
     crowdhuman: Annotated[Path | None, typer.Option(help="Folder of CrowdHuman.")] = None,
@@ -65,12 +66,13 @@ def check_data_sets(
     Exit status 1: something is wrong.
     """
     from mtpd.data.check import check_data, published_target, targets_of
-    from mtpd.experiment.load import load_experiment
+    from mtpd.experiment.load import open_experiment
     from mtpd.reporting.data_check import image_progress, print_data_report, write_list
 
     folders = {"COCO 2017": coco, "CrowdHuman": crowdhuman, "Argoverse-HD": argoverse_hd}
     targets = [published_target(name, root) for name, root in folders.items() if root is not None]
-    targets += targets_of((p.stem, load_experiment(p, data_root).data) for p in experiments or [])
+    opened = [open_experiment(name, data_root=data_root) for name in experiments or []]
+    targets += targets_of((layout.experiment, settings.data) for settings, layout in opened)
     if not targets:
         raise UserError(
             "mtpd data check", "names no data set", "give experiments, or --coco FOLDER"

@@ -8,13 +8,25 @@ from typing import Annotated
 
 import typer
 
-ExperimentFile = Annotated[Path, typer.Argument(help="YAML file of the experiment.")]
-ExperimentFiles = Annotated[list[Path], typer.Argument(help="YAML files of experiments.")]
-Results = Annotated[Path, typer.Option(help="Folder of all results.")]
+
+def _results() -> Path:
+    from mtpd.settings.runtime import workflow_settings
+
+    return workflow_settings().results
+
+
+ExperimentName = Annotated[str, typer.Argument(help="The experiment: its YAML file, or its name.")]
+ExperimentNames = Annotated[list[str], typer.Argument(help="Experiments: YAML files, or names.")]
+Results = Annotated[
+    Path,
+    typer.Option(
+        default_factory=_results,
+        show_default="as in config/config.yaml",
+        help="Folder of all results.",
+    ),
+]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads that this job may use.")]
 DetectorName = Annotated[str, typer.Option("--detector", help="The student or a teacher.")]
-
-DEFAULT_RESULTS = Path("results")
 
 
 def log_info() -> None:

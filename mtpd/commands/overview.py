@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtpd.commands.options import DEFAULT_RESULTS, ExperimentFile, ExperimentFiles, Results
+from mtpd.commands.options import ExperimentName, ExperimentNames, Results
 
 CalibrationFile = Annotated[
     Path | None, typer.Option(help="Measured speeds; none: calibration.yaml in the results folder.")
@@ -18,41 +18,39 @@ overview = typer.Typer()
 
 
 @overview.command()
-def status(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
+def status(experiment: ExperimentName, results: Results) -> None:
     """Show what is done, running, interrupted, failed or waiting; changes nothing."""
-    from mtpd.experiment.load import load_experiment
-    from mtpd.layout import Layout
+    from mtpd.experiment.load import open_experiment
     from mtpd.overview.status import collect_status
     from mtpd.reporting.status import print_status
 
-    print_status(collect_status(load_experiment(experiment), Layout(results, experiment.stem)))
+    print_status(collect_status(*open_experiment(experiment, results)))
 
 
 @overview.command()
 def estimate(
-    experiments: ExperimentFiles,
-    results: Results = DEFAULT_RESULTS,
+    experiments: ExperimentNames,
+    results: Results,
     calibration: CalibrationFile = None,
 ) -> None:
     """Show jobs, GPU hours, wall time and disk of what is left to do; starts nothing."""
     from mtpd.estimation.estimate import estimate as estimate_experiment
     from mtpd.estimation.speed import Calibration, Speed
-    from mtpd.experiment.load import load_experiment
-    from mtpd.layout import Layout, calibration_file
+    from mtpd.experiment.load import open_experiment
+    from mtpd.layout import calibration_file
     from mtpd.reporting.estimate import print_estimate
 
     speed = Speed(Calibration.load(calibration or calibration_file(results)))
     estimates = [
-        estimate_experiment(load_experiment(path), Layout(results, path.stem), speed)
-        for path in experiments
+        estimate_experiment(*open_experiment(name, results), speed) for name in experiments
     ]
     print_estimate(estimates, speed)
 
 
 @overview.command()
 def calibrate(
-    experiments: ExperimentFiles,
-    results: Results = DEFAULT_RESULTS,
+    experiments: ExperimentNames,
+    results: Results,
     calibration: CalibrationFile = None,
     distillation: Annotated[
         bool, typer.Option(help="Measure every student with every teacher as well.")
@@ -64,15 +62,15 @@ def calibrate(
 ) -> None:
     """Measure on this machine how long the experiments' detectors take, for the estimate."""
     from mtpd.estimation.estimate import workloads
-    from mtpd.experiment.load import load_experiment
-    from mtpd.layout import Layout, calibration_file
+    from mtpd.experiment.load import open_experiment
+    from mtpd.layout import calibration_file
     from mtpd.lease import leased_gpus
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("mtpd").setLevel(logging.INFO)
 
     needed = workloads(
-        [(load_experiment(path), Layout(results, path.stem)) for path in experiments],
+        [open_experiment(name, results) for name in experiments],
         distillation=distillation,
         size=size,
     )
@@ -86,13 +84,15 @@ def calibrate(
 
 @overview.command()
 def paper_tables(
+    results: Results,
     tables: Annotated[
-        Path, typer.Option(help="YAML file of the papers' tables and figures.")
-    ] = Path("config/paper_tables.yaml"),
+        Path | None,
+        typer.Option(help="YAML file of the tables and figures; none: as in config/config.yaml."),
+    ] = None,
     experiments_folder: Annotated[
-        Path, typer.Option(help="Folder of the experiments' YAML files.")
-    ] = Path("config/experiments"),
-    results: Results = DEFAULT_RESULTS,
+        Path | None,
+        typer.Option(help="Folder of the experiments; none: as in config/config.yaml."),
+    ] = None,
     item: Annotated[
         list[str] | None,
         typer.Option(help="Only this one, such as tables.mtpd_best; may stand several times."),
@@ -100,11 +100,14 @@ def paper_tables(
 ) -> None:
     """Write the papers' tables and figures; what is not measured yet is marked as missing."""
     from mtpd.papers.paper import choose_items, load_experiments, load_paper
+    from mtpd.settings.runtime import workflow_settings
     from mtpd.steps.paper import write_paper
 
-    paper = load_paper(tables)
-    items = choose_items(tables, paper, item)
-    experiments = load_experiments(tables, paper, experiments_folder, items)
+    workflow = workflow_settings()
+    file = tables or workflow.paper_tables
+    paper = load_paper(file)
+    items = choose_items(file, paper, item)
+    experiments = load_experiments(file, paper, experiments_folder or workflow.folder, items)
     for path in write_paper(paper, experiments, results, items):
         typer.echo(path)
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mtpd.commands.options import (
-    DEFAULT_RESULTS,
     DetectorName,
-    ExperimentFile,
+    ExperimentName,
     Results,
     Threads,
     log_info,
@@ -33,9 +32,9 @@ steps = typer.Typer()
 
 @steps.command()
 def check(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
     detector: DetectorName,
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     threads: Threads = 1,
 ) -> None:
     """Try all that a detector's training needs: model, weights, schedule, images."""
@@ -50,10 +49,10 @@ def check(
 
 @steps.command()
 def check_pair(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
     method: Annotated[str, typer.Option(help="A method of the experiment.")],
     teacher: Annotated[str, typer.Option(help="A teacher.")],
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     threads: Threads = 1,
 ) -> None:
     """Check that a method's losses work between a teacher and the student."""
@@ -68,9 +67,9 @@ def check_pair(
 
 @steps.command()
 def train(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
     detector: DetectorName,
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     threads: Threads = 1,
 ) -> None:
     """Train a detector without teacher, or take over the weights that the experiment names."""
@@ -90,10 +89,10 @@ def train(
 
 @steps.command()
 def stage(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
     method: MethodName,
     chain: ChainText,
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     threads: Threads = 1,
 ) -> None:
     """Train the last stage of a chain."""
@@ -116,11 +115,11 @@ def stage(
 
 @steps.command()
 def evaluate(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
+    results: Results,
     detector: Annotated[str | None, typer.Option(help="A detector without teacher.")] = None,
     method: Annotated[str | None, typer.Option(help="With --chain: a stage's method.")] = None,
     chain: Annotated[str | None, typer.Option(help="With --method: the stage.")] = None,
-    results: Results = DEFAULT_RESULTS,
     threads: Threads = 1,
 ) -> None:
     """Evaluate a detector, or the student after a stage, with pycocotools."""
@@ -147,9 +146,9 @@ def evaluate(
 
 @steps.command()
 def features(
-    experiment: ExperimentFile,
+    experiment: ExperimentName,
     detector: DetectorName,
-    results: Results = DEFAULT_RESULTS,
+    results: Results,
     threads: Threads = 1,
 ) -> None:
     """Fill a detector's feature cache."""
@@ -163,9 +162,7 @@ def features(
 
 
 @steps.command()
-def costs(
-    experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
-) -> None:
+def costs(experiment: ExperimentName, results: Results, threads: Threads = 1) -> None:
     """Compute the adaptation costs between all detectors from their feature caches."""
 
     def work(context: Context) -> None:
@@ -177,9 +174,7 @@ def costs(
 
 
 @steps.command()
-def order(
-    experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
-) -> None:
+def order(experiment: ExperimentName, results: Results, threads: Threads = 1) -> None:
     """Order the teachers of every run."""
 
     def work(context: Context) -> None:
@@ -191,9 +186,7 @@ def order(
 
 
 @steps.command()
-def results(
-    experiment: ExperimentFile, results: Results = DEFAULT_RESULTS, threads: Threads = 1
-) -> None:
+def results(experiment: ExperimentName, results: Results, threads: Threads = 1) -> None:
     """Write the experiment's table and figure."""
 
     def work(context: Context) -> None:
@@ -205,7 +198,7 @@ def results(
 
 
 @steps.command()
-def cost_matrix(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) -> None:
+def cost_matrix(experiment: ExperimentName, results: Results) -> None:
     """Draw the adaptation costs and the orders that they led to."""
 
     def work(context: Context) -> None:
@@ -220,9 +213,7 @@ def cost_matrix(experiment: ExperimentFile, results: Results = DEFAULT_RESULTS) 
 
 
 @steps.command()
-def pretrained(
-    experiment: ExperimentFile, detector: DetectorName, results: Results = DEFAULT_RESULTS
-) -> None:
+def pretrained(experiment: ExperimentName, detector: DetectorName, results: Results) -> None:
     """Fetch the published weights that parts of a detector start from."""
 
     def work(context: Context) -> None:
@@ -234,7 +225,7 @@ def pretrained(
 
 
 def _make(
-    experiment: Path,
+    experiment: str,
     results: Path,
     threads: int,
     task: tuple[str, ...],
@@ -245,7 +236,7 @@ def _make(
     """Have the results of a job made, or take them from the store.
 
     Args:
-        experiment: YAML file.
+        experiment: Its YAML file, or its name.
         results: Folder of all results.
         threads: CPU threads that the job may use.
         task: The job: its rule and the values of the rule's wildcards.
@@ -255,22 +246,21 @@ def _make(
             several is run by as many processes; this one waits for them.
     """
     from mtpd.digests import Digests
-    from mtpd.experiment.load import load_experiment
+    from mtpd.experiment.load import open_experiment
     from mtpd.experiment.making import make
     from mtpd.experiment.recipes import Recipes, Task
     from mtpd.launch import is_launched, launch
-    from mtpd.layout import Layout
     from mtpd.lease import leased_gpus
-    from mtpd.settings.runtime import zoo_settings
+    from mtpd.settings.runtime import workflow_settings
     from mtpd.store import Store
 
     if is_launched():
         work(_open(experiment, results, threads))
         return
     log_info()
-    settings = load_experiment(experiment)
+    workflow, (settings, layout) = workflow_settings(), open_experiment(experiment, results)
     gpus = 0 if gpus_of is None else getattr(settings.resources, gpus_of).gpus
-    recipes = Recipes(settings, Layout(results, experiment.stem), zoo_settings(), Digests())
+    recipes = Recipes(settings, layout, workflow.zoo, Digests())
 
     def on_gpus(_: Recipe) -> None:
         # Before torch is imported: it must not look at the devices of others.
@@ -285,11 +275,10 @@ def _make(
             taken(_open(experiment, results, threads))
         return True
 
-    store = Store(results.parent / ".mtpd-store")
-    make(recipes, store, Task(task[0], task[1:]), on_gpus, add)
+    make(recipes, Store(workflow.store_for(results)), Task(task[0], task[1:]), on_gpus, add)
 
 
-def _open(experiment: Path, results: Path, threads: int) -> Context:
+def _open(experiment: str, results: Path, threads: int) -> Context:
     """Open the experiment, and keep every library of this job to ``threads`` CPU threads."""
     # Before any of these libraries is imported: they read the variables once.
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mtpd.overview.kept import Kept
+    from mtpd.store import Store
 
 store = typer.Typer(help="Finished results, kept for when they are asked for again.")
 
@@ -30,8 +34,6 @@ def clean(
     It shows them and asks first. Results in an experiment's folder stay.
     """
     from mtpd.reporting.store import print_kept, size, total_bytes
-    from mtpd.settings.runtime import workflow_settings
-    from mtpd.store import Store
 
     unused = [one for one in _kept() if not one.is_needed]
     if not unused:
@@ -40,17 +42,24 @@ def clean(
     print_kept(unused)
     if not yes:
         typer.confirm(f"Remove these {len(unused)} results?", abort=True)
-    kept = Store(workflow_settings().store_folder)
+    kept = _store()
     for one in unused:
         kept.remove(one.entry)
     typer.echo(f"Removed {len(unused)} results, {size(total_bytes(unused))}.")
 
 
-def _kept() -> list:
-    from mtpd.overview.kept import what_is_kept
+def _store() -> Store:
     from mtpd.settings.runtime import workflow_settings
     from mtpd.store import Store
 
     workflow = workflow_settings()
+    return Store(workflow.store_for(workflow.results))
+
+
+def _kept() -> list[Kept]:
+    from mtpd.overview.kept import what_is_kept
+    from mtpd.settings.runtime import workflow_settings
+
+    workflow = workflow_settings()
     names = {file.stem for file in workflow.folder.glob("*.yaml")}
-    return what_is_kept(Store(workflow.store_folder), workflow.results, names)
+    return what_is_kept(_store(), workflow.results, names)

@@ -53,20 +53,21 @@ def search_zoo(words: Words, min_box_ap: MinBoxAP = None, min_mask_ap: MinMaskAP
 def show(config: Annotated[str, typer.Argument(help="Such as mmdet::folder/name.py.")]) -> None:
     """Show what is published of one config, and whether its weights are in the cache."""
     from mtpd.reporting.zoo import print_record
-    from mtpd.settings.runtime import zoo_settings
+    from mtpd.settings.runtime import workflow_settings
     from mtpd.zoo.metafiles import published
 
     record = published().records.get(config)
     if record is None:
         remedy = "look for it with `mtpd zoo search`"
         raise UserError(config, "is no config of MMDetection's metafiles", remedy)
-    print_record(record, zoo_settings())
+    print_record(record, workflow_settings().zoo)
 
 
 @zoo.command("fetch")
 def fetch_zoo(
     names: Annotated[
-        list[str], typer.Argument(help="Experiments' YAML files, mmdet:: configs, or addresses.")
+        list[str],
+        typer.Argument(help="Experiments (YAML files or names), mmdet:: configs, or addresses."),
     ],
     sha256: Annotated[
         str | None, typer.Option(help="Start of the SHA-256 of the one file that is named.")

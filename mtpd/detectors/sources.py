@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from mtpd.settings.runtime import workflow_settings
+
 
 def config_file(config: str) -> Path:
     """Path of a config named ``package::folder/name.py`` or given as a file.
 
-    The package is not imported. The path may not exist.
+    The package is not imported. A file that the working folder does not have may be the checkout's.
+    The path may not exist.
     """
     if "::" not in config:
-        return Path(config)
+        return workflow_settings().found(Path(config))
     package, _, name = config.partition("::")
     spec = find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
@@ -40,7 +43,7 @@ def may_be_pretrained(config: str) -> bool:
     """
     return any(
         tree is None or any(_is_sign(node) for node in ast.walk(tree))
-        for tree in _trees(Path(config_file(config)))
+        for tree in _trees(config_file(config))
     )
 
 
@@ -77,7 +80,7 @@ def own_config_files(config: str) -> list[Path]:
     check before training says so in better words.
     """
     found: list[Path] = []
-    pending = [] if "::" in config else [Path(config)]
+    pending = [] if "::" in config else [config_file(config)]
     while pending:
         file = pending.pop()
         if file in found or not file.is_file():

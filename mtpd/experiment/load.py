@@ -9,17 +9,39 @@ from pydantic import ValidationError
 from mtpd.chains import check_name
 from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
-from mtpd.layout import RESERVED
+from mtpd.layout import RESERVED, Layout
 from mtpd.settings.experiment import Detector, Experiment
 from mtpd.settings.reading import explain, read_mapping
-from mtpd.settings.runtime import EXPERIMENTS
+from mtpd.settings.runtime import CONFIG, EXPERIMENTS, workflow_settings
 from mtpd.zoo.sources import remote_weights
 
 
 def experiment_path(name: str, folder: Path = EXPERIMENTS) -> Path:
     """Path of the YAML of the experiment called ``name``."""
-    check_name("config.yaml: experiments", name)
+    check_name(f"{CONFIG}: experiments", name)
     return folder / f"{name}.yaml"
+
+
+def open_experiment(
+    given: Path | str, results: Path | None = None, data_root: Path | None = None
+) -> tuple[Experiment, Layout]:
+    """Read and check an experiment; gives it, and where its results lie.
+
+    The settings of ``config/config.yaml`` say what is not given here.
+
+    Args:
+        given: Path of its YAML file, or its name.
+        results: Folder of all results.
+        data_root: Takes the place of its ``data.root``.
+
+    Raises:
+        UserError: The experiment or the settings are wrong.
+    """
+    workflow, path = workflow_settings(), Path(given)
+    if path.suffix not in (".yaml", ".yml") and path == Path(path.name):
+        path = experiment_path(str(given), workflow.folder)
+    experiment = load_experiment(path, data_root or workflow.data_roots.get(path.stem))
+    return experiment, Layout(results or workflow.results, path.stem)
 
 
 def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:

@@ -18,14 +18,13 @@ from mtpd.chains import Chain
 from mtpd.errors import UserError
 from mtpd.evaluation.metrics import METRICS, SPLIT_METRICS
 from mtpd.experiment import runs
-from mtpd.experiment.load import load_experiment
+from mtpd.experiment.load import open_experiment
 from mtpd.experiment.recipes import Made, Task
 from mtpd.layout import Layout, ModelFolder, PaperLayout
 from mtpd.settings.experiment import Experiment, Name, Settings
 from mtpd.settings.reading import explain, read_mapping
-from mtpd.settings.runtime import EXPERIMENTS
-
-PAPER_TABLES = Path("config/paper_tables.yaml")
+from mtpd.settings.runtime import EXPERIMENTS, PAPER_TABLES
+from mtpd.settings.values import SettingError, Text
 
 TABLE_SUFFIXES = ("csv", "md", "tex")
 FIGURE_SUFFIXES = ("png", "pdf")
@@ -38,35 +37,35 @@ class Reference(Settings):
     """A model of an experiment: a detector without teacher, or the student after a run's stage."""
 
     experiment: Name
-    detector: str | None = Field(default=None, description="The student or a teacher, or else run")
-    run: str | None = Field(default=None, description="Of several seeds: the mean over them")
+    detector: Text | None = Field(default=None, description="The student or a teacher, or else run")
+    run: Text | None = Field(default=None, description="Of several seeds: the mean over them")
     stage: PositiveInt | None = Field(default=None, description="Of the run; none: its last")
 
 
 class Cell(Reference):
     """A value that a paper gives, and the model and metric that it is measured by here."""
 
-    metric: str = Field(description="A key of mtpd.evaluation.metrics.METRICS")
+    metric: Text = Field(description="A key of mtpd.evaluation.metrics.METRICS")
     published: FiniteFloat | None = Field(
         default=None, description="In percent, millions, 1e9 or ms; none: the paper gives no value"
     )
     approximate: bool = Field(default=False, description="Read off a figure")
-    note: str = Field(default="", description="Footnote of the published value")
+    note: Text = Field(default="", description="Footnote of the published value")
 
 
 class Row(Settings):
     """One row of a table."""
 
-    labels: tuple[str, ...]
-    cells: dict[str, Cell] = Field(min_length=1, description="By the name of the column")
+    labels: tuple[Text, ...]
+    cells: dict[Text, Cell] = Field(min_length=1, description="By the name of the column")
 
 
 class Table(Settings):
     """One table of a paper."""
 
-    title: str
-    source: str
-    labels: tuple[str, ...] = Field(min_length=1, description="Names of what describes a row")
+    title: Text
+    source: Text
+    labels: tuple[Text, ...] = Field(min_length=1, description="Names of what describes a row")
     rows: tuple[Row, ...] = Field(min_length=1)
 
     @property
@@ -80,9 +79,9 @@ class ApOverStages(Settings):
 
     kind: Literal["ap_over_stages"]
     experiment: Name
-    runs: tuple[str, ...] = Field(min_length=1)
-    metric: str = "bbox_mAP"
-    title: str = ""
+    runs: tuple[Text, ...] = Field(min_length=1)
+    metric: Text = "bbox_mAP"
+    title: Text = ""
 
 
 class DirectAgainstProgressive(Settings):
@@ -90,10 +89,10 @@ class DirectAgainstProgressive(Settings):
 
     kind: Literal["direct_against_progressive"]
     table: Name
-    columns: tuple[str, ...] | None = Field(
+    columns: tuple[Text, ...] | None = Field(
         default=None, min_length=1, description="Of the table; none: all"
     )
-    title: str = ""
+    title: Text = ""
 
 
 class CostMatrix(Settings):
@@ -101,8 +100,8 @@ class CostMatrix(Settings):
 
     kind: Literal["cost_matrix"]
     experiment: Name
-    runs: tuple[str, ...] = Field(min_length=1)
-    title: str = ""
+    runs: tuple[Text, ...] = Field(min_length=1)
+    title: Text = ""
 
 
 class LossAgainstAp(Settings):
@@ -110,9 +109,9 @@ class LossAgainstAp(Settings):
 
     kind: Literal["training_loss_against_ap"]
     experiment: Name
-    runs: tuple[str, ...] = Field(min_length=1)
-    metric: str = "bbox_mAP"
-    title: str = ""
+    runs: tuple[Text, ...] = Field(min_length=1)
+    metric: Text = "bbox_mAP"
+    title: Text = ""
 
 
 Figure = Annotated[
@@ -241,7 +240,7 @@ def load_experiments(
             remedy = _remedy(reference.experiment, known)
             raise UserError(f"{path}: {where}.experiment", problem, remedy)
     experiments = {
-        name: load_experiment(folder / f"{name}.yaml") for name in experiments_of(paper, chosen)
+        name: open_experiment(folder / f"{name}.yaml")[0] for name in experiments_of(paper, chosen)
     }
     check_references(path, paper, experiments, chosen)
     return experiments
@@ -395,17 +394,20 @@ def _cells(key: str, table: Table, columns: Sequence[str]) -> Iterator[tuple[str
 def _check_table(where: str, table: Table) -> None:
     for number, row in enumerate(table.rows):
         if len(row.labels) != len(table.labels):
-            raise ValueError(
-                f"{where}.rows.{number}.labels|has {len(row.labels)} labels, but {where}.labels "
-                f"names {len(table.labels)}|give one for each"
+            raise SettingError(
+                f"{where}.rows.{number}.labels",
+                f"has {len(row.labels)} labels, but {where}.labels names {len(table.labels)}",
+                "give one for each",
             )
     for place, cell in _cells(where, table, table.columns):
         if (cell.detector is None) == (cell.run is None):
-            raise ValueError(f"{place}|names {_both(cell)}|give a detector or a run")
+            raise SettingError(place, f"names {_both(cell)}", "give a detector or a run")
         if cell.stage is not None and cell.run is None:
-            raise ValueError(f"{place}.stage|a detector has no stages|take it out, or give a run")
+            remedy = "take it out, or give a run"
+            raise SettingError(f"{place}.stage", "a detector has no stages", remedy)
         if cell.approximate and cell.published is None:
-            raise ValueError(f"{place}.approximate|there is no published value|add published")
+            problem = "there is no published value"
+            raise SettingError(f"{place}.approximate", problem, "add published")
         _check_one_of(f"{place}.metric", "metric", cell.metric, METRICS)
 
 
@@ -416,7 +418,7 @@ def _both(cell: Cell) -> str:
 def _check_one_of(where: str, kind: str, name: str, known: Iterable[str]) -> None:
     names = tuple(known)
     if name not in names:
-        raise ValueError(f"{where}|there is no {kind} '{name}'|{_remedy(name, names)}")
+        raise SettingError(where, f"there is no {kind} '{name}'", _remedy(name, names))
 
 
 def _check_stage(where: str, experiment: Experiment, name: str, stage: int) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -19,15 +20,22 @@ from pydantic import (
 from mtpd.chains import MAX_LENGTH, NAME_PATTERN, NO_TEACHER
 from mtpd.errors import UserError
 from mtpd.settings.losses import Loss
+from mtpd.settings.values import SettingError, Sha256, Text, UserFile, UserPath, Values, as_text
 
 
 def _check_reserved(name: str) -> str:
     if name == NO_TEACHER:
-        raise ValueError(f"'{NO_TEACHER}' is reserved for stages without teacher")
+        problem = f"'{NO_TEACHER}' is reserved for stages without teacher"
+        raise SettingError("", problem, "choose another name")
     return name
 
 
-Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$"), AfterValidator(_check_reserved)]
+Name = Annotated[
+    str,
+    Field(pattern=rf"^{NAME_PATTERN}$"),
+    AfterValidator(_check_reserved),
+    BeforeValidator(as_text),
+]
 Pixels = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -52,15 +60,15 @@ class ShapesData(Settings):
 class CocoSplit(Settings):
     """One split of a COCO-format data set, relative to ``data.root``."""
 
-    annotations: Path = Field(description="Instances JSON")
-    images: Path = Field(description="Folder that the JSON's file names are relative to")
+    annotations: UserPath = Field(description="Instances JSON")
+    images: UserPath = Field(description="Folder that the JSON's file names are relative to")
 
 
 class CocoData(Settings):
     """A data set in COCO format, used where it lies."""
 
     source: Literal["coco"]
-    root: Path = Field(description="Folder of the data set")
+    root: UserPath = Field(description="Folder of the data set")
     train: CocoSplit
     val: CocoSplit
     test: CocoSplit | None = Field(default=None, description="None: val is reported")
@@ -74,11 +82,11 @@ class VocData(Settings):
     """A data set in Pascal VOC layout (Annotations, ImageSets/Main, JPEGImages)."""
 
     source: Literal["voc"]
-    root: Path = Field(description="Folder of the data set")
-    train: str = Field(default="train", description="List in ImageSets/Main, without .txt")
-    val: str = "val"
-    test: str | None = "test"
-    classes: tuple[str, ...] | None = Field(
+    root: UserPath = Field(description="Folder of the data set")
+    train: Text = Field(default="train", description="List in ImageSets/Main, without .txt")
+    val: Text = "val"
+    test: Text | None = "test"
+    classes: tuple[Text, ...] | None = Field(
         default=None, description="Class names in order; none: those found in train, sorted"
     )
     bad_boxes: Literal["error", "drop"] = "error"
@@ -88,11 +96,11 @@ class ArgoverseHdData(Settings):
     """Argoverse-HD, as published: 30 frames a second, evaluated with streaming accuracy too."""
 
     source: Literal["argoverse_hd"]
-    root: Path = Field(description="Folder of Argoverse-HD and Argoverse-1.1")
-    train: Path = Path("Argoverse-HD/annotations/train.json")
-    val: Path = Path("Argoverse-HD/annotations/val.json")
-    test: Path | None = Field(default=None, description="None: val is reported")
-    images: Path = Field(
+    root: UserPath = Field(description="Folder of Argoverse-HD and Argoverse-1.1")
+    train: UserPath = Path("Argoverse-HD/annotations/train.json")
+    val: UserPath = Path("Argoverse-HD/annotations/val.json")
+    test: UserPath | None = Field(default=None, description="None: val is reported")
+    images: UserPath = Field(
         default=Path("Argoverse-1.1/tracking"), description="Folder of the sequences' folders"
     )
     bad_boxes: Literal["error", "drop"] = "error"
@@ -102,13 +110,15 @@ class CrowdHumanData(Settings):
     """CrowdHuman as it is published; persons' full boxes are what is detected."""
 
     source: Literal["crowdhuman"]
-    root: Path = Field(description="Folder of the data set")
-    train: Path = Field(default=Path("annotation_train.odgt"), description="Relative to data.root")
-    val: Path = Path("annotation_val.odgt")
-    test: Path | None = Field(
+    root: UserPath = Field(description="Folder of the data set")
+    train: UserPath = Field(
+        default=Path("annotation_train.odgt"), description="Relative to data.root"
+    )
+    val: UserPath = Path("annotation_val.odgt")
+    test: UserPath | None = Field(
         default=None, description="None: val is reported, as annotations of test are not public"
     )
-    images: tuple[Path, ...] = Field(
+    images: tuple[UserPath, ...] = Field(
         default=(Path("Images"),),
         min_length=1,
         description="Folders that together hold the images of all splits, relative to data.root",
@@ -150,9 +160,7 @@ class ImagePipeline(Settings):
     @model_validator(mode="after")
     def _one_size(self) -> ImagePipeline:
         if self.size is not None and self.scale != 1:
-            raise ValueError(
-                "pipeline.scale|changes the detectors' sizes|give it or size, not both"
-            )
+            raise SettingError("scale", "changes the detectors' sizes", "give it or size, not both")
         return self
 
 
@@ -167,7 +175,7 @@ class Training(Settings):
         description="Images of one step, all GPUs together, that the rate is meant for; given, the "
         "rate follows the batch linearly; none: the rate is as it stands",
     )
-    optimizer: dict[str, Any] | None = Field(
+    optimizer: Values | None = Field(
         default=None, description="A torch optimiser: type, lr and its other arguments"
     )
     clip_grad_norm: float | None = Field(default=None, gt=0)
@@ -185,23 +193,21 @@ class Training(Settings):
 class Detector(Settings):
     """A detector: an MMDetection config, and where its weights come from."""
 
-    config: str = Field(description="'mmdet::…' as MMDetection ships it, or a config file")
-    options: dict[str, Any] = Field(
+    config: UserFile = Field(description="'mmdet::…' as MMDetection ships it, or a config file")
+    options: Values = Field(
         default_factory=dict, description="Changes of the config, by dotted key"
     )
-    weights: Annotated[str, Field(min_length=1)] | None = Field(
+    weights: Annotated[UserFile, Field(min_length=1)] | None = Field(
         default=None,
         description="Trained weights: a file, an http(s) address, or 'zoo', what MMDetection "
         "publishes for the config; none: the workflow trains the detector",
     )
-    start_from: Annotated[str, Field(min_length=1)] | None = Field(
+    start_from: Annotated[UserFile, Field(min_length=1)] | None = Field(
         default=None,
         description="As weights, but a training here starts from them; tensors that predict "
         "other classes are left out",
     )
-    sha256: str | None = Field(
-        default=None, pattern="^[0-9a-f]{8,64}$", description="Start of the weights' SHA-256"
-    )
+    sha256: Sha256 | None = Field(default=None, description="Start of the weights' SHA-256")
     trusted: bool = Field(default=False, description="Load weights that are a full pickle")
     latency_ms: float | None = Field(
         default=None,
@@ -244,7 +250,8 @@ class Method(Settings):
         kinds = [loss.type for loss in losses]
         twice = [kind for kind in dict.fromkeys(kinds) if kinds.count(kind) > 1]
         if twice:
-            raise ValueError(f"'{twice[0]}' stands twice, and losses are told apart by their type")
+            problem = f"'{twice[0]}' stands twice, and losses are told apart by their type"
+            raise SettingError("", problem, "take one out")
         return losses
 
 
@@ -265,14 +272,29 @@ Strategy = Literal[
 ]
 
 
+def _as_order(value: Any) -> Any:
+    """A list of teachers, or the name of a strategy."""
+    if isinstance(value, list | tuple):
+        names = tuple(as_text(name, str(number)) for number, name in enumerate(value))
+        if not all(isinstance(name, str) for name in names):
+            raise SettingError("", "has an item that is no name", "list names of teachers")
+        return names
+    order, known = as_text(value), get_args(Strategy)
+    if order not in known:
+        problem = "is empty" if order is None else f"there is no order '{order}'"
+        remedy = f"use one of: {', '.join(known)}; or a list of teachers"
+        raise SettingError("", problem, remedy)
+    return order
+
+
 class Run(Settings):
     """One row of the table: a chain of teachers and the method that it is taught with."""
 
-    method: str
-    order: Strategy | tuple[str, ...] = Field(
+    method: Text
+    order: Annotated[Strategy | tuple[Text, ...], BeforeValidator(_as_order)] = Field(
         description="How the teachers are ordered, or their names; none: the student trains alone"
     )
-    budget: str | None = Field(
+    budget: Text | None = Field(
         default=None, description="A run whose epochs, all stages together, this one's stage gets"
     )
     max_teachers: int | None = Field(default=None, gt=0, description="K of this run alone")
@@ -286,7 +308,7 @@ class Run(Settings):
     @classmethod
     def _no_seed_twice(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if seeds is not None and len(set(seeds)) < len(seeds):
-            raise ValueError("names a seed twice")
+            raise SettingError("", "names a seed twice", "take one out")
         return seeds
 
 
@@ -310,7 +332,7 @@ class JobResources(Settings):
 class Experiment(Settings):
     """One experiment."""
 
-    description: str = ""
+    description: Text = ""
     seed: int = Field(default=0, ge=0)
     data: Data
     pipeline: ImagePipeline = ImagePipeline()
@@ -326,11 +348,14 @@ class Experiment(Settings):
     @model_validator(mode="after")
     def _names_agree(self) -> Experiment:
         if self.student.name in self.teachers:
-            raise ValueError(f"student.name|'{self.student.name}' is also a teacher|rename one")
+            problem = f"'{self.student.name}' is also a teacher"
+            raise SettingError("student.name", problem, "rename one")
         if len("+".join(self.teachers)) > MAX_LENGTH:
-            raise ValueError(
-                f"teachers|names are longer than {MAX_LENGTH} characters together, "
-                "and a chain of all of them names a folder|give shorter names"
+            raise SettingError(
+                "teachers",
+                f"names are longer than {MAX_LENGTH} characters together, and a chain of all of "
+                "them names a folder",
+                "give shorter names",
             )
         _check_pool(self.ordering.max_teachers, len(self.teachers), "ordering.max_teachers")
         for name, run in self.runs.items():
@@ -342,25 +367,27 @@ class Experiment(Settings):
         _check_pool(run.max_teachers, len(self.teachers), f"{where}.max_teachers")
         if not isinstance(run.order, str):
             if not run.order:
-                raise ValueError(f"{where}.order|is empty|name at least one teacher, or 'none'")
+                remedy = "name at least one teacher, or 'none'"
+                raise SettingError(f"{where}.order", "is empty", remedy)
             for teacher in run.order:
                 _check_known(teacher, self.teachers, f"{where}.order", "teacher")
         if run.budget is None:
             return
         _check_known(run.budget, self.runs, f"{where}.budget", "run")
         if self.stage_training(self.runs[run.budget].method, None).epochs is None:
-            raise ValueError(
-                f"training.epochs|is missing, but {where}.budget counts epochs|add training.epochs"
-            )
+            problem = f"is missing, but {where}.budget counts epochs"
+            raise SettingError("training.epochs", problem, "add training.epochs")
         if self.runs[run.budget].budget is not None:
-            raise ValueError(
-                f"{where}.budget|'{run.budget}' takes its own budget from another run|"
-                "name a run without budget"
+            raise SettingError(
+                f"{where}.budget",
+                f"'{run.budget}' takes its own budget from another run",
+                "name a run without budget",
             )
         if not (run.order in ("direct", "none") or len(run.order) == 1):
-            raise ValueError(
-                f"{where}.budget|the order may have several stages|"
-                "give a budget to a run of one stage only: direct, none, or one teacher"
+            raise SettingError(
+                f"{where}.budget",
+                "the order may have several stages",
+                "give a budget to a run of one stage only: direct, none, or one teacher",
             )
 
     def detector(self, name: str) -> Detector:
@@ -407,7 +434,7 @@ class Experiment(Settings):
 
 def _check_known(name: str, known: dict[str, Any], where: str, kind: str) -> None:
     if name not in known:
-        raise ValueError(f"{where}|there is no {kind} '{name}'|{_one_of(known)}")
+        raise SettingError(where, f"there is no {kind} '{name}'", _one_of(known))
 
 
 def _one_of(names: Iterable[str]) -> str:
@@ -416,4 +443,5 @@ def _one_of(names: Iterable[str]) -> str:
 
 def _check_pool(count: int | None, pool: int, where: str) -> None:
     if count is not None and count > pool:
-        raise ValueError(f"{where}|is {count}, but there are {pool} teachers|give at most {pool}")
+        problem = f"is {count}, but there are {pool} teachers"
+        raise SettingError(where, problem, f"give at most {pool}")

@@ -1,37 +1,75 @@
-"""The settings of the workflow itself, from ``config/config.yaml`` and ``snakemake --config``.
+"""The settings of the workflow itself: which experiments run, and where files lie.
 
-Which experiments run, where their files lie, and from where files of others are fetched.
+They are read in one way, for the Snakefile and for every command: from ``config/config.yaml`` of
+the working folder, or else of the checkout. Snakemake lays ``--config`` and ``--configfile`` over
+them and hands the result to its jobs in an environment variable.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from mtpd.errors import UserError
-from mtpd.settings.experiment import Settings
+from mtpd.settings.experiment import Name, Settings
+from mtpd.settings.reading import explain, read_mapping
+from mtpd.settings.values import SettingError, Text, UserPath, WrittenFloat, as_text
 
 CONFIG = Path("config/config.yaml")
 EXPERIMENTS = Path("config/experiments")
-VARIABLE = "MTPD_ZOO"
+PAPER_TABLES = Path("config/paper_tables.yaml")
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""Folder that this program lies in, with its own config, unless Snakemake names another."""
+
+VARIABLE = "MTPD_WORKFLOW"
 """Environment variable by which the workflow tells its jobs the settings, as JSON."""
 
 
-class Zoo(Settings):
+def _one_or_several(value: Any) -> Any:
+    """``--config experiments=a,b`` is as good as a list."""
+    if isinstance(value, float) and not isinstance(value, WrittenFloat):
+        remedy = "write --config 'experiments=[name]', or put it in quotes if it stands in a file"
+        raise SettingError("", f"is read as the number {value}, not as a name", remedy)
+    text = as_text(value)
+    names = [name.strip() for name in text.split(",")] if isinstance(text, str) else text
+    if names is None or names in ([], (), [""]):
+        raise SettingError("", "names no experiment", "name at least one, such as demo")
+    return names
+
+
+def _none_is_empty(value: Any) -> Any:
+    """A key whose parts are all commented out is there, without a value."""
+    return {} if value is None else value
+
+
+class _Keys(Settings):
+    """Settings whose keys are few enough to name them all."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _are_known(cls, given: Any) -> Any:
+        for key in given if isinstance(given, Mapping) else ():
+            if key not in cls.model_fields:
+                remedy = f"the keys are: {', '.join(cls.model_fields)}"
+                raise SettingError(str(key), "unknown key", remedy)
+        return given
+
+
+class Zoo(_Keys):
     """The part ``zoo`` of ``config/config.yaml``."""
 
-    cache: Path | None = Field(
+    cache: UserPath | None = Field(
         default=None,
         description="Folder of fetched files, for all experiments; none: MTPD_CACHE, or "
         "mtpd/checkpoints in XDG_CACHE_HOME or ~/.cache",
     )
-    mirrors: dict[str, str] = Field(
+    mirrors: Annotated[dict[str, str], BeforeValidator(_none_is_empty)] = Field(
         default_factory=dict, description="What takes the place of the start of an address"
     )
     offline: bool = Field(default=False, description="Use what the cache holds; fetch nothing")
@@ -41,14 +79,15 @@ class Zoo(Settings):
     def _are_addresses(cls, mirrors: dict[str, str]) -> dict[str, str]:
         for address in (*mirrors, *mirrors.values()):
             if not is_url(address):
-                raise ValueError(f"'{address}' does not begin with http:// or https://")
+                problem = f"'{address}' does not begin with http:// or https://"
+                raise SettingError("", problem, "give the start of an address")
         return mirrors
 
     @property
     def folder(self) -> Path:
         """Folder of fetched files, absolute."""
         if self.cache is not None:
-            return self.cache.expanduser().absolute()
+            return self.cache.absolute()
         if own := os.environ.get("MTPD_CACHE"):
             return Path(own).expanduser().absolute()
         caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -62,75 +101,140 @@ class Zoo(Settings):
         prefix = max(prefixes, key=len)
         return self.mirrors[prefix] + url.removeprefix(prefix)
 
-    def export(self) -> None:
-        """Give the jobs of this process these settings, and the folder that they mean here.
 
-        Inside such a job they stay as they are: on its machine the folder could be another.
-        """
-        if not os.environ.get(VARIABLE):
-            settings = self.model_copy(update={"cache": self.folder})
-            os.environ[VARIABLE] = settings.model_dump_json()
+class Config(_Keys):
+    """The keys of ``config/config.yaml``. Relative paths are relative to the working folder."""
 
-
-class Workflow(Settings):
-    """Which experiments run, and where their files lie."""
-
-    experiments: tuple[str, ...] = Field(min_length=1)
-    folder: Path = EXPERIMENTS
-    results: Path = Path("results")
-    data_roots: dict[str, Path] = Field(default_factory=dict)
-    zoo: Zoo = Zoo()
-    paper_tables: Path = Path("config/paper_tables.yaml")
-
-    @field_validator("experiments", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        """``--config experiments=a,b`` is as good as a list."""
-        return value.split(",") if isinstance(value, str) else value
+    experiments: Annotated[tuple[Name, ...], BeforeValidator(_one_or_several)] = ()
+    folder: UserPath = Field(default=EXPERIMENTS, description="Of the experiments' YAML files")
+    results: UserPath = Path("results")
+    store: UserPath | None = Field(
+        default=None, description="Folder of finished results; none: .mtpd-store beside results"
+    )
+    data_roots: Annotated[dict[Text, UserPath], BeforeValidator(_none_is_empty)] = Field(
+        default_factory=dict, description="By experiment; in place of its data.root"
+    )
+    zoo: Annotated[Zoo, BeforeValidator(_none_is_empty)] = Zoo()
+    paper_tables: UserPath = PAPER_TABLES
 
 
-def read_workflow(config: Mapping[str, Any]) -> Workflow:
-    """Check Snakemake's ``config``.
+class Workflow(Config):
+    """The settings as they hold here.
 
-    Raises:
-        UserError: One of its keys is wrong.
+    Attributes:
+        checkout: Folder of the Snakefile, where files of the project are looked for that the
+            working folder does not have.
     """
-    try:
-        return Workflow.model_validate(dict(config))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        of = Zoo if first["loc"][0] == "zoo" and len(first["loc"]) > 1 else Workflow
-        known = ", ".join(of.model_fields)
-        raise UserError(
-            f"config.yaml: {where}", first["msg"].lower(), f"the keys are: {known}"
-        ) from error
+
+    checkout: Path = CHECKOUT
+
+    def store_for(self, results: Path) -> Path:
+        """Folder where finished results are kept; ``results`` is the folder of all results."""
+        return results.parent / ".mtpd-store" if self.store is None else self.store
+
+    def found(self, path: Path) -> Path:
+        """``path``, or the same below the checkout if it is only there."""
+        return _found(path, self.checkout)
+
+    def export(self) -> None:
+        """Give this process and its jobs these settings.
+
+        The folder of fetched files is the one that is meant here: on a job's machine it could be
+        another.
+        """
+        zoo = self.zoo.model_copy(update={"cache": self.zoo.folder})
+        settings = self.model_copy(update={"zoo": zoo, "checkout": self.checkout})
+        os.environ[VARIABLE] = settings.model_dump_json(exclude_unset=True)
+        workflow_settings.cache_clear()
 
 
-def zoo_settings(config: Path = CONFIG) -> Zoo:
-    """The workflow's settings inside its jobs; else those of the file ``config``, if it is there.
+@cache
+def workflow_settings() -> Workflow:
+    """The settings of this process, read once: Snakemake's in its jobs, else the file's.
+
+    ``workflow_settings.cache_clear()`` lets them be read again.
 
     Raises:
         UserError: They are wrong.
     """
-    where: object = config
-    raw: Any = {}
+    exported = os.environ.get(VARIABLE)
+    if not exported:
+        return read_workflow()
     try:
-        if exported := os.environ.get(VARIABLE):
-            where = VARIABLE
-            raw = json.loads(exported)
-        elif config.is_file():
-            loaded = yaml.safe_load(config.read_text(encoding="utf-8"))
-            raw = (loaded.get("zoo") if isinstance(loaded, dict) else None) or {}
-        return Zoo.model_validate(raw)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else None
-        key = ".".join(str(part) for part in ("zoo", *first["loc"])) if first else "zoo"
-        problem = first["msg"] if first else str(error)
-        known = ", ".join(Zoo.model_fields)
-        raise UserError(f"{where}: {key}", problem, f"the keys are: {known}") from error
+        return Workflow.model_validate_json(exported)
+    except ValidationError as error:
+        where, problem, _ = explain(VARIABLE, error)
+        raise UserError(where, problem, f"unset {VARIABLE}, which Snakemake sets") from error
+
+
+def read_workflow(given: Mapping[str, Any] | None = None, checkout: Path = CHECKOUT) -> Workflow:
+    """The settings of the file, those of ``given`` in their place; defaults for what is left out.
+
+    Args:
+        given: What Snakemake got by ``--config`` and ``--configfile``.
+        checkout: Folder of the Snakefile.
+
+    Raises:
+        UserError: The file or one of the keys is wrong.
+    """
+    file = settings_file(checkout)
+    written = _read(file) if os.path.lexists(file) else {}
+    _checked("--config or --configfile", given or {})
+    config = _checked(file, _overlaid(written, given or {}))
+    chosen = {name: getattr(config, name) for name in config.model_fields_set}
+    for name in ("folder", "paper_tables"):
+        chosen[name] = _found(getattr(config, name), checkout)
+    return Workflow(**chosen, checkout=checkout)
+
+
+def start_workflow(given: Mapping[str, Any], checkout: Path, *, is_job: bool) -> Workflow:
+    """The settings of a run of Snakemake, which its jobs get as well.
+
+    A job starts Snakemake once more: there they stay as they were when the first was started.
+
+    Raises:
+        UserError: They are wrong, or name no experiment.
+    """
+    if not (is_job and os.environ.get(VARIABLE)):
+        workflow = read_workflow(given, checkout)
+        if not workflow.experiments:
+            where = f"{settings_file(checkout)}: experiments"
+            raise UserError(where, "key is missing", "name at least one, such as demo")
+        workflow.export()
+    return workflow_settings()
+
+
+def settings_file(checkout: Path = CHECKOUT) -> Path:
+    """The file of the settings: the working folder's, or the checkout's if only that is there."""
+    return _found(CONFIG, checkout)
 
 
 def is_url(text: str) -> bool:
     """Whether ``text`` is an address that can be fetched."""
     return text.startswith(("http://", "https://"))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    remedy = "write keys such as experiments and results, one a line"
+    return read_mapping(file, remedy, "make it a file that can be read")
+
+
+def _checked(source: object, keys: Mapping[str, Any]) -> Config:
+    try:
+        return Config.model_validate(keys)
+    except ValidationError as error:
+        raise UserError(*explain(source, error)) from error
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``below`` with the values of ``above`` in their place, key by key inside mappings."""
+    both = dict(below)
+    for key, value in above.items():
+        parts = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
+        both[key] = _overlaid(both[key], value) if parts else value
+    return both
+
+
+def _found(path: Path, checkout: Path) -> Path:
+    other = checkout / path
+    return other if other.exists() and not os.path.lexists(path) else path

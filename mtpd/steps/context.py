@@ -15,12 +15,12 @@ from mtpd.detectors.runtime import runtime_config
 from mtpd.detectors.schedule import schedule_config
 from mtpd.detectors.train import run_training
 from mtpd.digests import Digests
-from mtpd.experiment.load import load_experiment
+from mtpd.experiment.load import open_experiment
 from mtpd.experiment.making import identity_of
 from mtpd.experiment.recipes import Recipes, Task
 from mtpd.layout import Layout, ModelFolder
 from mtpd.settings.experiment import Experiment, Training
-from mtpd.settings.runtime import Zoo, zoo_settings
+from mtpd.settings.runtime import Zoo, workflow_settings
 from mtpd.store import Store
 from mtpd.zoo.pretrained import use_cached
 from mtpd.zoo.sources import Weights, given_weights
@@ -34,14 +34,17 @@ class Context:
     layout: Layout
 
     @classmethod
-    def open(cls, path: Path, results: Path) -> Context:
-        """Read the experiment at ``path``; its results lie below ``results``."""
-        return cls(load_experiment(path), Layout(results, path.stem))
+    def open(cls, experiment: Path | str, results: Path | None = None) -> Context:
+        """Read an experiment, given by its YAML's path or its name.
+
+        Its results lie below ``results``, or else where ``config/config.yaml`` says.
+        """
+        return cls(*open_experiment(experiment, results))
 
     @cached_property
     def store(self) -> Store:
         """Where finished results and states of interrupted trainings are kept."""
-        return Store(self.layout.results.parent / ".mtpd-store")
+        return Store(workflow_settings().store_for(self.layout.results))
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -51,7 +54,7 @@ class Context:
     @cached_property
     def zoo(self) -> Zoo:
         """Where fetched files lie."""
-        return zoo_settings()
+        return workflow_settings().zoo
 
     @cached_property
     def recipes(self) -> Recipes:

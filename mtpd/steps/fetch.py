@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mtpd.errors import UserError
 from mtpd.experiment.fetching import remote_files, starts_pretrained
-from mtpd.experiment.load import load_experiment
+from mtpd.experiment.load import open_experiment
 from mtpd.files import write_json
-from mtpd.settings.runtime import is_url, zoo_settings
+from mtpd.settings.runtime import is_url, workflow_settings
 from mtpd.zoo.download import described, fetch
 from mtpd.zoo.sources import Remote, sha256_of_name, zoo_weights
 
@@ -19,21 +19,21 @@ def fetch_named(names: Sequence[str], sha256: str | None, note: Path | None) -> 
     """Fetch what ``names`` stand for; gives where it lies.
 
     Args:
-        names: Experiments' YAML files, all that their jobs need from elsewhere; configs, the
-            weights that the zoo lists; addresses.
+        names: Experiments, by name or YAML file: all that their jobs need from elsewhere;
+            configs: the weights that the zoo lists; addresses.
         sha256: Start of the hash of the one file that is named.
         note: Gets address, path and hash of the one file that is named.
 
     Raises:
         UserError: A file cannot be had.
     """
-    zoo = zoo_settings()
+    zoo = workflow_settings().zoo
     remotes = list(dict.fromkeys(remote for name in names for remote in _remotes(name)))
     if sha256 is not None or note is not None:
         if len(remotes) != 1:
             problem = f"--sha256 and --note are for one file, and here are {len(remotes)}"
             raise UserError("mtpd zoo fetch", problem, "name one address or config")
-        remotes = [replace(remotes[0], sha256=sha256 or remotes[0].sha256)]
+        remotes = [replace(remotes[0], sha256=(sha256 or "").lower() or remotes[0].sha256)]
     paths = [fetch(remote, zoo) for remote in remotes]
     if note is not None:
         write_json(note, described(remotes[0], paths[0]))
@@ -44,10 +44,10 @@ def _remotes(name: str) -> list[Remote]:
     """The files that a name on the command line stands for."""
     if is_url(name):
         return [Remote(name, sha256_of_name(name))]
-    if Path(name).suffix not in (".yaml", ".yml"):
+    if "::" in name or Path(name).suffix == ".py":
         url = zoo_weights(name)
         return [Remote(url, sha256_of_name(url))]
-    experiment = load_experiment(Path(name))
+    experiment, _ = open_experiment(name)
     found = list(remote_files(experiment).values())
     for detector in experiment.detectors:
         if starts_pretrained(experiment, detector):

@@ -24,7 +24,7 @@ def mtpd(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "MTPD_CACHE": str(tmp_path / "cache")}
-        environment.pop("MTPD_ZOO", None)
+        environment.pop("MTPD_WORKFLOW", None)
         command = [sys.executable, "-m", "mtpd.cli", *arguments]
         return subprocess.run(
             command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment

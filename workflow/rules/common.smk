@@ -14,7 +14,7 @@ from mtpd.digests import Digests
 from mtpd.experiment import runs
 from mtpd.experiment.changes import Changes
 from mtpd.experiment.fetching import remote_files, starts_pretrained
-from mtpd.experiment.load import experiment_path, load_experiment
+from mtpd.experiment.load import experiment_path, open_experiment
 from mtpd.experiment.recipes import Recipes, Task
 from mtpd.files import read_json
 from mtpd.launch import put_command_on_path
@@ -27,7 +27,7 @@ from mtpd.papers.paper import (
     load_paper,
     products_of as products_of_paper,
 )
-from mtpd.settings.runtime import read_workflow
+from mtpd.settings.runtime import settings_file, start_workflow
 from mtpd.store import Store
 from mtpd.zoo.sources import FILE_PATTERN, remote_weights
 
@@ -37,9 +37,11 @@ put_command_on_path()
 # SIGTERM reaches bash too, which would leave at once and take the job's processes with it.
 shell.prefix("set -euo pipefail; trap : TERM USR1; ")
 
+CHECKOUT = Path(workflow.basedir)
+SETTINGS = settings_file(CHECKOUT)
 try:
-    WORKFLOW = read_workflow(config)
-    WORKFLOW.zoo.export()
+    # So far, `config` has what stands behind --config and --configfile.
+    WORKFLOW = start_workflow(config, CHECKOUT, is_job=not workflow.is_main_process)
 except UserError as error:
     sys.exit(f"error: {error}")
 
@@ -47,7 +49,7 @@ RESULTS = WORKFLOW.results
 PATHS = Layout.pattern(RESULTS)
 PAPER_PATHS = PaperLayout(RESULTS)
 
-STORE = Store(RESULTS.parent / ".mtpd-store")
+STORE = Store(WORKFLOW.store_for(RESULTS))
 DIGESTS = Digests(STORE.folder / "digests.json")
 
 # Content decides what runs again (mtpd/experiment/changes.py). Times do not: every input is ancient.
@@ -67,8 +69,7 @@ FETCHED = {}
 def experiment_named(name):
     """An experiment, read when it is first asked for; a wrong one ends Snakemake in one line."""
     try:
-        file = experiment_path(name, WORKFLOW.folder)
-        return load_experiment(file, WORKFLOW.data_roots.get(name))
+        return open_experiment(experiment_path(name, WORKFLOW.folder))[0]
     except UserError as error:
         sys.exit(f"error: {error}")
 
@@ -98,10 +99,6 @@ def experiment_of(wildcards):
 
 def layout_of(wildcards):
     return Layout(RESULTS, wildcards.experiment)
-
-
-def experiment_file(wildcards):
-    return experiment_path(wildcards.experiment, WORKFLOW.folder)
 
 
 def asks(kind, resource):

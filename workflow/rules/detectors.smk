@@ -16,12 +16,9 @@ rule check:
     resources:
         mem_mb=asks("infer", "mem_mb"),
         runtime=asks("infer", "runtime"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd check {params.experiment:q} --detector {wildcards.detector:q}"
-        " --results {params.results:q} --threads {threads} > {log:q} 2>&1"
+        "mtpd check {wildcards.experiment:q} --detector {wildcards.detector:q}"
+        " --threads {threads} > {log:q} 2>&1"
 
 
 rule train:
@@ -41,9 +38,6 @@ rule train:
     threads: asks("train", "threads")
     resources:
         **resources_of("train"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd train {params.experiment:q} --detector {wildcards.detector:q}"
-        " --results {params.results:q} --threads {threads} > {log:q} 2>&1"
+        "mtpd train {wildcards.experiment:q} --detector {wildcards.detector:q}"
+        " --threads {threads} > {log:q} 2>&1"

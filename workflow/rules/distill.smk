@@ -12,12 +12,9 @@ rule check_pair:
     threads: asks("small", "threads")
     resources:
         **resources_of("small"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd check-pair {params.experiment:q} --method {wildcards.method:q}"
-        " --teacher {wildcards.detector:q} --results {params.results:q}"
+        "mtpd check-pair {wildcards.experiment:q} --method {wildcards.method:q}"
+        " --teacher {wildcards.detector:q}"
         " --threads {threads} > {log:q} 2>&1"
 
 
@@ -39,10 +36,7 @@ rule stage:
     threads: asks("train", "threads")
     resources:
         **resources_of("train"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd stage {params.experiment:q} --method {wildcards.method:q}"
-        " --chain {wildcards.chain:q} --results {params.results:q} --threads {threads}"
+        "mtpd stage {wildcards.experiment:q} --method {wildcards.method:q}"
+        " --chain {wildcards.chain:q} --threads {threads}"
         " > {log:q} 2>&1"

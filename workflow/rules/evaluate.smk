@@ -11,12 +11,9 @@ rule evaluate_detector:
     threads: asks("infer", "threads")
     resources:
         **resources_of("infer"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd evaluate {params.experiment:q} --detector {wildcards.detector:q}"
-        " --results {params.results:q} --threads {threads} > {log:q} 2>&1"
+        "mtpd evaluate {wildcards.experiment:q} --detector {wildcards.detector:q}"
+        " --threads {threads} > {log:q} 2>&1"
 
 
 rule evaluate_stage:
@@ -32,10 +29,7 @@ rule evaluate_stage:
     threads: asks("infer", "threads")
     resources:
         **resources_of("infer"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd evaluate {params.experiment:q} --method {wildcards.method:q}"
-        " --chain {wildcards.chain:q} --results {params.results:q} --threads {threads}"
+        "mtpd evaluate {wildcards.experiment:q} --method {wildcards.method:q}"
+        " --chain {wildcards.chain:q} --threads {threads}"
         " > {log:q} 2>&1"

@@ -10,12 +10,9 @@ rule features:
     threads: asks("infer", "threads")
     resources:
         **resources_of("infer"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd features {params.experiment:q} --detector {wildcards.detector:q}"
-        " --results {params.results:q} --threads {threads} > {log:q} 2>&1"
+        "mtpd features {wildcards.experiment:q} --detector {wildcards.detector:q}"
+        " --threads {threads} > {log:q} 2>&1"
 
 
 rule costs:
@@ -29,12 +26,8 @@ rule costs:
     threads: asks("small", "threads")
     resources:
         **resources_of("small"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd costs {params.experiment:q} --results {params.results:q} --threads {threads}"
-        " > {log:q} 2>&1"
+        "mtpd costs {wildcards.experiment:q} --threads {threads} > {log:q} 2>&1"
 
 
 checkpoint order:
@@ -48,9 +41,5 @@ checkpoint order:
     threads: asks("small", "threads")
     resources:
         **resources_of("small"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd order {params.experiment:q} --results {params.results:q} --threads {threads}"
-        " > {log:q} 2>&1"
+        "mtpd order {wildcards.experiment:q} --threads {threads} > {log:q} 2>&1"

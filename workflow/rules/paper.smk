@@ -20,13 +20,8 @@ rule paper_table:
     threads: 1
     resources:
         mem_mb=2000,
-    params:
-        tables=WORKFLOW.paper_tables,
-        folder=WORKFLOW.folder,
-        results=RESULTS,
     shell:
-        "mtpd paper-tables --tables {params.tables:q} --experiments-folder {params.folder:q}"
-        " --results {params.results:q} --item tables.{wildcards.item:q} > {log:q} 2>&1"
+        "mtpd paper-tables --item tables.{wildcards.item:q} > {log:q} 2>&1"
 
 
 rule paper_figure:
@@ -46,10 +41,5 @@ rule paper_figure:
     threads: 1
     resources:
         mem_mb=2000,
-    params:
-        tables=WORKFLOW.paper_tables,
-        folder=WORKFLOW.folder,
-        results=RESULTS,
     shell:
-        "mtpd paper-tables --tables {params.tables:q} --experiments-folder {params.folder:q}"
-        " --results {params.results:q} --item figures.{wildcards.item:q} > {log:q} 2>&1"
+        "mtpd paper-tables --item figures.{wildcards.item:q} > {log:q} 2>&1"

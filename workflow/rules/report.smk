@@ -20,12 +20,8 @@ rule results:
     threads: asks("small", "threads")
     resources:
         **resources_of("small"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd results {params.experiment:q} --results {params.results:q} --threads {threads}"
-        " > {log:q} 2>&1"
+        "mtpd results {wildcards.experiment:q} --threads {threads} > {log:q} 2>&1"
 
 
 rule cost_matrix:
@@ -44,8 +40,5 @@ rule cost_matrix:
     threads: asks("small", "threads")
     resources:
         **resources_of("small"),
-    params:
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd cost-matrix {params.experiment:q} --results {params.results:q} > {log:q} 2>&1"
+        "mtpd cost-matrix {wildcards.experiment:q} > {log:q} 2>&1"

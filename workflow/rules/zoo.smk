@@ -22,9 +22,9 @@ rule fetch:
             if remote_file(wildcards).sha256
             else []
         ),
-        cache=str(WORKFLOW.zoo.folder),
     shell:
-        "mtpd zoo fetch {params.url:q} {params.sha256:q} --note {output:q} > {log:q} 2>&1"
+        "mtpd zoo fetch {params.url:q} {params.sha256:q} --note {output:q}"
+        " > {log:q} 2>&1"
 
 
 rule pretrained:
@@ -41,10 +41,6 @@ rule pretrained:
     resources:
         mem_mb=asks("small", "mem_mb"),
         runtime=asks("small", "runtime"),
-    params:
-        cache=str(WORKFLOW.zoo.folder),
-        experiment=experiment_file,
-        results=RESULTS,
     shell:
-        "mtpd pretrained {params.experiment:q} --detector {wildcards.detector:q}"
-        " --results {params.results:q} > {log:q} 2>&1"
+        "mtpd pretrained {wildcards.experiment:q} --detector {wildcards.detector:q}"
+        " > {log:q} 2>&1"
