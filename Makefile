@@ -49,7 +49,7 @@ lint: .venv/.dev ## format, style, types, and the workflow's own checks
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
-	$(BIN)/snakemake --lint
+	$(BIN)/python -m pytest -q tests/workflow/test_lint.py
 	$(BIN)/mtpd schema | cmp - workflow/schemas/experiment.schema.json
 
 format: .venv/.dev ## rewrite in the project's format
