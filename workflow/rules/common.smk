@@ -140,7 +140,7 @@ def has_changed(name, wildcards):
 
 
 def steady(name, files):
-    """`files` as input of the rule `name`: their times count for nothing."""
+    """`files` as input of rule `name`, whose times count for nothing."""
 
     def given(wildcards):
         found = files(wildcards)
