@@ -116,6 +116,18 @@ class Store:
         """Folder of the states of a training that is under way, or was interrupted."""
         return self.folder / STATES / identity
 
+    def interrupted(self) -> dict[str, int]:
+        """Identity → bytes of the states, of trainings that are under way or were interrupted."""
+        found = sorted((self.folder / STATES).glob("*/*.pth"))
+        sizes: dict[str, int] = {}
+        for path in found:
+            sizes[path.parent.name] = sizes.get(path.parent.name, 0) + path.stat().st_size
+        return sizes
+
+    def forget_states(self, identity: str) -> None:
+        """Remove the states of a training; it begins anew if it is asked for again."""
+        shutil.rmtree(self.states(identity), ignore_errors=True)
+
     def lock(self, identity: str) -> Path:
         """Lock file of the one process that makes the results of this identity."""
         return self.folder / "locks" / f"{identity}.lock"

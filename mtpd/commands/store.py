@@ -20,14 +20,21 @@ def list_store(
     ] = False,
 ) -> None:
     """List what is kept, for what, and how big it is."""
-    from mtpd.reporting.store import print_kept
+    from mtpd.reporting.store import print_kept, size
 
     print_kept([one for one in _kept() if not (unused and one.is_needed)])
+    interrupted = _store().interrupted()
+    if interrupted:
+        n_bytes = size(sum(interrupted.values()))
+        typer.echo(f"{len(interrupted)} trainings under way or interrupted, {n_bytes} of states")
 
 
 @store.command()
 def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    states: Annotated[
+        bool, typer.Option("--states", help="Also the states of interrupted trainings.")
+    ] = False,
 ) -> None:
     """Remove what no experiment names any more: results of settings that have changed since.
 
@@ -35,17 +42,24 @@ def clean(
     """
     from mtpd.reporting.store import print_kept, size, total_bytes
 
+    kept = _store()
     unused = [one for one in _kept() if not one.is_needed]
-    if not unused:
+    interrupted = kept.interrupted() if states else {}
+    if not unused and not interrupted:
         typer.echo("Everything that is kept is named by an experiment.")
         return
     print_kept(unused)
+    shown = f"{len(unused)} results"
+    if interrupted:
+        shown += f" and the states of {len(interrupted)} trainings, also of those under way"
     if not yes:
-        typer.confirm(f"Remove these {len(unused)} results?", abort=True)
-    kept = _store()
+        typer.confirm(f"Remove {shown}?", abort=True)
     for one in unused:
         kept.remove(one.entry)
-    typer.echo(f"Removed {len(unused)} results, {size(total_bytes(unused))}.")
+    for identity in interrupted:
+        kept.forget_states(identity)
+    n_bytes = total_bytes(unused) + sum(interrupted.values())
+    typer.echo(f"Removed {shown}, {size(n_bytes)}.")
 
 
 def _store() -> Store:

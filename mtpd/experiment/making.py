@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -99,7 +98,7 @@ def _keep(store: Store, recipe: Recipe, identity: str, experiment: str) -> None:
     target = " ".join(recipe.task.names)
     entry = new_entry(recipe.kind, identity, experiment, target, recipe.results(), recipe.settings)
     if store.put(entry, recipe.folder):
-        shutil.rmtree(store.states(identity), ignore_errors=True)
+        store.forget_states(identity)
 
 
 @contextmanager
