@@ -80,7 +80,7 @@ def train(
         train_detector(context, detector)
 
     def taken(context: Context) -> None:
-        from mtpd.steps.train import add_detector_configs
+        from mtpd.steps.configs import add_detector_configs
 
         add_detector_configs(context, detector)
 
@@ -106,7 +106,7 @@ def stage(
         train_stage(context, method, parsed)
 
     def taken(context: Context) -> None:
-        from mtpd.steps.stage import add_stage_configs
+        from mtpd.steps.configs import add_stage_configs
 
         add_stage_configs(context, method, parsed)
 
@@ -194,7 +194,7 @@ def results(experiment: ExperimentName, results: Results, threads: Threads = 1) 
 
         write_results(context)
 
-    _make(experiment, results, threads, ("results",), work)
+    _make(experiment, results, threads, ("results",), work, uses_torch=False)
 
 
 @steps.command()
@@ -209,7 +209,7 @@ def cost_matrix(experiment: ExperimentName, results: Results) -> None:
         paths = [layout.figure("costs", kind) for kind in ("png", "pdf")]
         write_cost_matrix(settings, layout, runs_by_costs(settings), layout.experiment, paths)
 
-    _make(experiment, results, 1, ("cost_matrix",), work)
+    _make(experiment, results, 1, ("cost_matrix",), work, uses_torch=False)
 
 
 @steps.command()
@@ -232,6 +232,7 @@ def _make(
     work: Work,
     taken: Work | None = None,
     gpus_of: Literal["train", "infer"] | None = None,
+    uses_torch: bool = True,
 ) -> None:
     """Have the results of a job made, or take them from the store.
 
@@ -244,6 +245,7 @@ def _make(
         taken: Adds what the store does not keep.
         gpus_of: Kind of resources that says how many GPUs are leased while it works. A training on
             several is run by as many processes; this one waits for them.
+        uses_torch: Whether the work needs torch, which takes seconds to import.
     """
     from mtpd.digests import Digests
     from mtpd.experiment.load import open_experiment
@@ -252,6 +254,7 @@ def _make(
     from mtpd.launch import is_launched, launch
     from mtpd.lease import leased_gpus
     from mtpd.settings.runtime import workflow_settings
+    from mtpd.steps.context import Context
     from mtpd.store import Store
 
     if is_launched():
@@ -265,14 +268,16 @@ def _make(
     def on_gpus(_: Recipe) -> None:
         # Before torch is imported: it must not look at the devices of others.
         with leased_gpus(gpus):
-            if gpus_of != "train" or gpus < 2:
+            if not uses_torch:
+                work(Context.open(experiment, results))
+            elif gpus_of != "train" or gpus < 2:
                 work(_open(experiment, results, threads))
             elif status := launch(gpus, sys.argv[1:]):
                 raise typer.Exit(status)
 
     def add(_: Recipe) -> bool:
         if taken is not None:
-            taken(_open(experiment, results, threads))
+            taken(Context.open(experiment, results))
         return True
 
     make(recipes, Store(workflow.store_for(results)), Task(task[0], task[1:]), on_gpus, add)

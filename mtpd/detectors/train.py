@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from mmengine.config import Config
@@ -16,7 +14,8 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from mtpd.detectors.parallel import of_first, together
-from mtpd.files import read_json, whole_file
+from mtpd.detectors.written_config import write_config
+from mtpd.files import read_json
 from mtpd.layout import ModelFolder
 from mtpd.settings.experiment import Saving
 
@@ -93,29 +92,3 @@ def _is_made(folder: ModelFolder, identity: str) -> bool:
     if not (folder.weights.is_file() and folder.history.is_file()):
         return False
     return bool(read_json(folder.history).get("identity") == identity)
-
-
-def write_config(config: Config, path: Path, moving: Path | None = None) -> None:
-    """Dump ``config`` so that a person can read it and MMDetection's tools can run it.
-
-    Args:
-        config: The config.
-        path: Of the file.
-        moving: Folder around ``path``; files in it are named as seen from ``path``, so that it may
-            be moved as a whole.
-    """
-    if moving is not None:
-        config = Config(_as_seen_from(path.parent.absolute(), config.to_dict(), moving.absolute()))
-    with whole_file(path) as temporary:
-        config.dump(str(temporary))
-
-
-def _as_seen_from(here: Path, part: Any, moving: Path) -> Any:
-    """A part of a config with paths below ``moving`` in MMEngine's way to say "from this file"."""
-    if isinstance(part, dict):
-        return {key: _as_seen_from(here, value, moving) for key, value in part.items()}
-    if isinstance(part, list | tuple):
-        return type(part)(_as_seen_from(here, item, moving) for item in part)
-    if isinstance(part, str) and part.startswith(f"{moving}{os.sep}"):
-        return f"{{{{ fileDirname }}}}/{os.path.relpath(part, here)}"
-    return part

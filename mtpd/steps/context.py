@@ -13,7 +13,6 @@ from mtpd.detectors.loaders import data_config
 from mtpd.detectors.own_config import base_config
 from mtpd.detectors.runtime import runtime_config
 from mtpd.detectors.schedule import schedule_config
-from mtpd.detectors.train import run_training
 from mtpd.digests import Digests
 from mtpd.experiment.load import open_experiment
 from mtpd.experiment.making import identity_of
@@ -71,6 +70,8 @@ class Context:
         Raises:
             Interrupted: A signal has asked the job to end.
         """
+        from mtpd.detectors.train import run_training
+
         identity = identity_of(self.recipes, task)
         states = self.store.states(identity)
         run_training(config, folder, self.experiment.saving, identity, states)

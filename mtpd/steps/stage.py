@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from mmengine.config import Config
-
 from mtpd.chains import Chain
-from mtpd.detectors.pretrained import without_pretrained
-from mtpd.detectors.train import write_config
+from mtpd.steps.configs import stage_config
 from mtpd.steps.context import Context
 
 
@@ -14,42 +11,3 @@ def train_stage(context: Context, method: str, chain: Chain) -> None:
     """Train the last stage of ``chain`` and write the student alone."""
     recipe, config = context.recipes.stage(method, chain), stage_config(context, method, chain)
     context.train(config, recipe.task, context.layout.stage(method, str(chain)))
-
-
-def stage_config(context: Context, method: str, chain: Chain) -> Config:
-    """MMEngine config of the last stage of ``chain``; the student's own is written by the way.
-
-    The student's own config, its model wrapped in a :class:`~mtpd.distillation.Distiller`; for a
-    stage without teacher the student's config as it is, loading the previous student.
-    """
-    experiment, folder = context.experiment, context.layout.stage(method, str(chain))
-    student = experiment.student.name
-    training = experiment.stage_training(method, chain.last.epochs)
-    config = context.detector_config(student, training, chain.seed)
-    write_config(config, folder.config, moving=context.layout.root)
-    context.set_training(config, student, training, folder, chain.seed)
-    recipe = context.recipes.stage(method, chain)
-    previous, weights = recipe.path("student"), recipe.path("teacher")
-    teacher = chain.last.teacher
-    if teacher is None:
-        config.model = without_pretrained(config.model)
-        config.load_from = str(previous)
-        return config
-    settings = experiment.method(method)
-    config.model = {
-        "type": "Distiller",
-        "student": config.model,
-        "teacher": context.detector_config(teacher, experiment.detector_training(teacher)).model,
-        "losses": [loss.model_dump() for loss in settings.losses],
-        "teacher_weights": str(weights),
-        "student_weights": None if previous is None else str(previous),
-        "start": settings.start if previous is None else "weights",
-    }
-    config.custom_imports["imports"].append("mtpd.distillation")
-    return config
-
-
-def add_stage_configs(context: Context, method: str, chain: Chain) -> None:
-    """Write the configs beside a student that was taken from the store."""
-    folder = context.layout.stage(method, str(chain))
-    write_config(stage_config(context, method, chain), folder.training_config)

@@ -11,12 +11,13 @@ from mmengine.registry import init_default_scope
 
 from mtpd.detectors.hooks import detector_of
 from mtpd.detectors.pretrained import without_pretrained
-from mtpd.detectors.train import write_config
 from mtpd.detectors.weights import load_start, load_weights, save_weights
+from mtpd.detectors.written_config import write_config
 from mtpd.errors import UserError
 from mtpd.experiment.recipes import Task
 from mtpd.files import write_json
 from mtpd.layout import ModelFolder
+from mtpd.steps.configs import detector_training_config
 from mtpd.steps.context import Context
 from mtpd.zoo.sources import Weights
 
@@ -37,21 +38,6 @@ def train_detector(context: Context, name: str) -> None:
         _train_from(context, name, config, folder, given)
     else:
         _take_over(context, name, config, folder, given)
-
-
-def detector_training_config(context: Context, name: str) -> Config:
-    """MMEngine config that trains the detector ``name``; its own is written by the way."""
-    training, folder = context.experiment.detector_training(name), context.layout.detector(name)
-    config = context.detector_config(name, training)
-    write_config(config, folder.config, moving=context.layout.root)
-    context.set_training(config, name, training, folder)
-    return config
-
-
-def add_detector_configs(context: Context, name: str) -> None:
-    """Write the configs beside weights that were taken from the store."""
-    config = detector_training_config(context, name)
-    write_config(config, context.layout.detector(name).training_config)
 
 
 def _train_from(

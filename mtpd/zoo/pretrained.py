@@ -5,13 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mmengine.runner.checkpoint import (
-    get_deprecated_model_names,
-    get_external_models,
-    get_mmcls_models,
-    get_torchvision_models,
-)
-
 from mtpd.detectors.sources import is_remote
 from mtpd.errors import UserError
 from mtpd.settings.runtime import Zoo, is_url
@@ -58,6 +51,14 @@ def remote_of(address: str) -> Remote:
     """
     if is_url(address):
         return Remote(address, sha256_of_name(address))
+    # It brings torch along, which a config without such an address need not wait for.
+    from mmengine.runner.checkpoint import (
+        get_deprecated_model_names,
+        get_external_models,
+        get_mmcls_models,
+        get_torchvision_models,
+    )
+
     scheme, _, name = address.partition("://")
     if scheme in ("open-mmlab", "openmmlab"):
         models = get_external_models()

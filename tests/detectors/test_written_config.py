@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mtpd.detectors.train import write_config
+from mtpd.detectors.written_config import write_config
 
 
 def test_a_written_config_moves_with_the_folder_around_it(tmp_path: Path) -> None:
