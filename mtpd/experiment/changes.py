@@ -43,7 +43,7 @@ class Changes:
 
     def __init__(self, recipes: Recipes, store: Store, digests: Digests) -> None:
         self.recipes, self.store, self.digests = recipes, store, digests
-        self.unrecorded: dict[Task, Recipe] = {}
+        self.unrecorded: set[Task] = set()
         self._found: dict[Task, tuple[str, ...]] = {}
 
     def of(self, task: Task) -> tuple[str, ...]:
@@ -61,7 +61,10 @@ class Changes:
 
         Those with an input that is missing or out of date get none.
         """
-        for task, recipe in self.unrecorded.items():
+        # The order first: which chains there are, and so what a table has, follows from it.
+        for task in sorted(self.unrecorded, key=lambda task: task.rule != "order"):
+            self.recipes.forget(task)
+            recipe = self.recipes.of(task)
             inputs = {role: self.digest(source) for role, source in recipe.inputs.items()}
             known = {role: digest for role, digest in inputs.items() if digest is not None}
             if known.keys() == inputs.keys() and not self._place(task).exists():
@@ -99,7 +102,7 @@ class Changes:
         if recipe.task.rule == "data" and _names_absolute_paths(self.recipes.layout.dataset):
             yield "written by an earlier version"
         else:
-            self.unrecorded[recipe.task] = recipe
+            self.unrecorded.add(recipe.task)
 
     def _prepared(self, part: str) -> str | None:
         """Digest of a part of the prepared data, as far as the user's files are what they were."""

@@ -152,6 +152,10 @@ class Recipes:
             self._recipes[task] = self._makers[task.rule](*task.names)
         return self._recipes[task]
 
+    def forget(self, task: Task) -> None:
+        """Make the recipe anew when it is next asked for, from the order that is known by then."""
+        self._recipes.pop(task, None)
+
     def data(self) -> Recipe:
         """The prepared data set."""
         experiment = self.experiment
