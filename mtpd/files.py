@@ -97,6 +97,11 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def in_full(path: Path) -> str:
+    """Where a relative path leads to from the working folder, in brackets; nothing for others."""
+    return "" if path.is_absolute() else f" ({path.absolute()})"
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -51,6 +51,16 @@ def test_wrong_experiment(
     assert not (tmp_path / "results").exists()
 
 
+def test_what_is_not_found_is_named_in_full(write_experiment: Any, tmp_path: Path) -> None:
+    for change, name in (
+        (("teachers.a.weights", "no.pth"), "no.pth"),
+        (("student.config", "no.py"), "no.py"),
+        (("data", {"source": "voc", "root": "nowhere"}), "nowhere"),
+    ):
+        done = mtpd("data", "prepare", str(write_experiment(change)), folder=tmp_path)
+        assert f"'{name}' ({tmp_path / name})" in done.stderr
+
+
 def test_a_failing_data_step_is_one_line(write_experiment: Any, tmp_path: Path) -> None:
     path = write_experiment(("data", {"source": "voc", "root": str(tmp_path / "nowhere")}))
     done = mtpd("data", "prepare", str(path), "--results", str(tmp_path / "results"))

@@ -12,6 +12,7 @@ from mtpd.data.shapes import generate_shapes
 from mtpd.data.sources import images_folder, own_annotations
 from mtpd.data.voc import convert_voc
 from mtpd.errors import UserError
+from mtpd.files import in_full
 from mtpd.settings.experiment import ArgoverseHdData, CrowdHumanData, Data, ShapesData, VocData
 
 Source = tuple[Path, Path]
@@ -35,7 +36,7 @@ def locate_split(
     if not data.root.is_dir():
         raise UserError(
             "data.root",
-            f"there is no folder '{data.root}'",
+            f"there is no folder '{data.root}'{in_full(data.root)}",
             "say where the data set lies, here or in data_roots of config/config.yaml",
         )
     own = own_annotations(data, split)

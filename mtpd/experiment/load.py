@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from mtpd.chains import check_name
 from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
+from mtpd.files import in_full
 from mtpd.layout import RESERVED, Layout
 from mtpd.settings.experiment import Detector, Experiment
 from mtpd.settings.reading import explain, read_mapping
@@ -82,7 +83,7 @@ def check_local_files(path: Path, experiment: Experiment) -> None:
         if not config_file(detector.config).is_file():
             raise UserError(
                 f"{path}: {key}.config",
-                f"there is no config '{detector.config}'",
+                f"there is no config '{detector.config}'{in_full(config_file(detector.config))}",
                 "give a config file, or 'mmdet::folder/name.py' for one that MMDetection ships",
             )
         _check_weights(f"{path}: {key}", detector)
@@ -105,7 +106,7 @@ def _check_weights(where: str, detector: Detector) -> None:
         if not is_remote and not Path(given).is_file():
             raise UserError(
                 f"{where}.{key}",
-                f"there is no file '{given}'",
+                f"there is no file '{given}'{in_full(Path(given))}",
                 "give a file, an http(s) address or 'zoo', or leave the key out to train the "
                 "detector here",
             )
