@@ -9,7 +9,7 @@ include: "workflow/rules/common.smk"
 # It has been read and checked; so it is in the report and in archives too.
 if SETTINGS.exists():
 
-    configfile: SETTINGS
+    configfile: str(SETTINGS)
 
 
 report: "workflow/report/workflow.rst"
