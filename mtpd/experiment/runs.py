@@ -115,7 +115,7 @@ def _decided_teachers(experiment: Experiment, member: str) -> Sequence[str] | No
 def starts_afresh(experiment: Experiment, method: str, chain: Chain) -> bool:
     """Whether the last stage of ``chain`` starts without a trained student."""
     alone = chain.last.teacher is None
-    return chain.parent is None and not alone and experiment.methods[method].start != "baseline"
+    return chain.parent is None and not alone and experiment.method(method).start != "baseline"
 
 
 def pairs(experiment: Experiment) -> list[tuple[str, str]]:
