@@ -35,8 +35,10 @@ def save_weights(
         key: value.detach().cpu() for key, value in model.state_dict().items() if key not in without
     }
     meta = {"dataset_meta": {"classes": tuple(classes)}}
-    with whole_file(path) as temporary:
-        torch.save({"meta": meta, "state_dict": state}, temporary)
+    # Into an open file: given a path, torch writes its name inside, and the same weights would have
+    # other bytes every time.
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        torch.save({"meta": meta, "state_dict": state}, file)
 
 
 def read_checkpoint(

@@ -36,6 +36,14 @@ class Malicious:
         return os.system, (f"touch {self.mark}",)
 
 
+def test_the_same_weights_have_the_same_bytes(detector: nn.Module, tmp_path: Path) -> None:
+    """Whatever follows is known by their digest."""
+    one, other = tmp_path / "model.pth", tmp_path / "student.pth"
+    for path in (one, other):
+        save_weights(path, detector, ["a", "b", "c"])
+    assert sha256_of(one) == sha256_of(other)
+
+
 def test_round_trip_keeps_every_tensor_and_the_classes(detector: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     save_weights(path, detector, ["a", "b", "c"])
