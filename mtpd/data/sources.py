@@ -7,6 +7,7 @@ from typing import Any
 
 from mtpd.digests import Digests
 from mtpd.errors import UserError
+from mtpd.files import read_json
 from mtpd.settings.experiment import (
     ArgoverseHdData,
     CocoData,
@@ -49,6 +50,23 @@ def own_annotations(data: Data, split: str) -> Path | None:
         return None
     own: Path = data.root / getattr(data, split).annotations
     return own
+
+
+def class_names(data: Data) -> tuple[str, ...] | None:
+    """Class names in the order of their labels, as far as they are told without preparing the data.
+
+    Returns:
+        None: only the data step finds them out, or says what is wrong with them.
+    """
+    if isinstance(data, VocData):
+        return data.classes
+    own = own_annotations(data, "train")
+    if own is None:
+        return None
+    try:
+        return tuple(str(category["name"]) for category in read_json(own)["categories"])
+    except (UserError, KeyError, TypeError):
+        return None
 
 
 def source_content(data: Data, split: str, digests: Digests) -> dict[str, Any] | None:

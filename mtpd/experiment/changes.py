@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mtpd.data.sources import class_names
 from mtpd.digests import Digests
 from mtpd.experiment.recipes import UNKNOWN, Input, Made, Prepared, Recipe, Recipes, Task
 from mtpd.experiment.records import Record, read_record
@@ -113,11 +114,10 @@ class Changes:
         now = self.recipes.of(Task("data")).settings
         # Classes are those of the training split.
         split = "train" if part == "classes" else part
-        if any(
-            True for _ in _differences({split: record.settings.get(split)}, {split: now[split]})
-        ):
-            return None
-        return record.outputs.get(part)
+        if not any(_differences(record.settings.get(split), now[split])):
+            return record.outputs.get(part)
+        names = class_names(self.recipes.experiment.data) if part == "classes" else None
+        return None if names is None else digest_of(names)
 
     def _stored(self, source: Made) -> str | None:
         """Digest of a missing file that the store will give back; None: it will not."""
