@@ -8,6 +8,7 @@ read again. A file that was only touched is read once more, and has the same dig
 from __future__ import annotations
 
 import json
+import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,6 +43,8 @@ class Digests:
         try:
             found = path.stat()
         except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not stat.S_ISREG(found.st_mode):
             return None
         key = f"{found.st_dev}-{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
         digest = self._used.get(key) or self._known.get(key)

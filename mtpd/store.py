@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mtpd.errors import UserError
@@ -36,7 +36,7 @@ class Entry:
     """One kept result.
 
     Attributes:
-        kind: The rule that made it.
+        kind: Of the results: training, evaluation and so on.
         identity: Digest of all that it was made from.
         experiment: Where it was made first.
         target: Which of the experiment's jobs of that kind, such as a detector's name.
@@ -92,13 +92,15 @@ class Store:
     def put(self, entry: Entry, folder: Path) -> bool:
         """Keep the entry's files, which lie in ``folder``; gives whether they are kept.
 
-        What is there already stays. A disk that is full or cannot be written to is no reason to
-        lose the result: it is said, and the result is not kept.
+        An entry that is there already stays, unless it cannot be read. A disk that is full or
+        cannot be written to is no reason to lose the result: it is said, and nothing is kept.
         """
         place = self._place(entry.kind, entry.identity)
-        if place.is_dir():
+        if self.find(entry.kind, entry.identity) is not None:
             return True
         try:
+            if place.exists():
+                shutil.rmtree(place)
             place.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=place.parent, prefix=".new.") as name:
                 new = Path(name) / "entry"
@@ -169,11 +171,16 @@ def new_entry(
 
 
 def _read(place: Path) -> Entry | None:
-    """The entry in a folder of the store; what cannot be read counts as not there."""
+    """The entry in a folder of the store; what is none, or names files elsewhere, is not there."""
     try:
-        return Entry(**read_json(place / ENTRY))
+        entry = Entry(**read_json(place / ENTRY))
     except (UserError, TypeError):
         return None
+    named = (entry.kind, entry.identity) == (place.parent.name, place.name)
+    if not named or not isinstance(entry.files, dict):
+        return None
+    paths = [PurePosixPath(str(name)) for name in entry.files]
+    return None if any(path.is_absolute() or ".." in path.parts for path in paths) else entry
 
 
 def _link(source: Path, target: Path) -> None:

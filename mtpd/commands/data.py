@@ -29,7 +29,7 @@ def prepare(
     from mtpd.experiment.making import make
     from mtpd.experiment.recipes import Recipes, Task
     from mtpd.settings.runtime import workflow_settings
-    from mtpd.steps.data import has_all_images, prepare_data
+    from mtpd.steps.data import has_same_images, prepare_data
     from mtpd.store import Store
 
     log_info()
@@ -39,8 +39,8 @@ def prepare(
         Recipes(settings, layout, workflow.zoo, Digests()),
         Store(workflow.store_for(results)),
         Task("data"),
-        lambda _: prepare_data(settings, layout),
-        lambda _: has_all_images(settings, layout),
+        lambda: prepare_data(settings, layout),
+        lambda: has_same_images(settings, layout),
     )
 
 

@@ -20,7 +20,6 @@ from mtpd.commands.options import (
 from mtpd.errors import UserError
 
 if TYPE_CHECKING:
-    from mtpd.experiment.recipes import Recipe
     from mtpd.steps.context import Context
 
 MethodName = Annotated[str, typer.Option("--method", help="A method of the experiment.")]
@@ -258,41 +257,39 @@ def _make(
     from mtpd.store import Store
 
     if is_launched():
-        work(_open(experiment, results, threads))
+        work(_with_torch(Context.open(experiment, results), threads))
         return
     log_info()
     workflow, (settings, layout) = workflow_settings(), open_experiment(experiment, results)
     gpus = 0 if gpus_of is None else getattr(settings.resources, gpus_of).gpus
     recipes = Recipes(settings, layout, workflow.zoo, Digests())
 
-    def on_gpus(_: Recipe) -> None:
+    def on_gpus() -> None:
         # Before torch is imported: it must not look at the devices of others.
         with leased_gpus(gpus):
             if not uses_torch:
-                work(Context.open(experiment, results))
+                work(Context(settings, layout))
             elif gpus_of != "train" or gpus < 2:
-                work(_open(experiment, results, threads))
+                work(_with_torch(Context(settings, layout), threads))
             elif status := launch(gpus, sys.argv[1:]):
                 raise typer.Exit(status)
 
-    def add(_: Recipe) -> bool:
+    def add() -> bool:
         if taken is not None:
-            taken(Context.open(experiment, results))
+            taken(Context(settings, layout))
         return True
 
     make(recipes, Store(workflow.store_for(results)), Task(task[0], task[1:]), on_gpus, add)
 
 
-def _open(experiment: str, results: Path, threads: int) -> Context:
-    """Open the experiment, and keep every library of this job to ``threads`` CPU threads."""
+def _with_torch(context: Context, threads: int) -> Context:
+    """``context``, after every library of this job is kept to ``threads`` CPU threads."""
     # Before any of these libraries is imported: they read the variables once.
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
     import cv2
     import torch
 
-    from mtpd.steps.context import Context
-
     torch.set_num_threads(threads)
     cv2.setNumThreads(0)
-    return Context.open(experiment, results)
+    return context

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from mtpd.data.sources import images_folder, own_annotations
+from mtpd.data.sources import Protocol, images_folder, own_annotations
 from mtpd.errors import UserError
 from mtpd.files import read_json, write_json
 from mtpd.settings.experiment import Data
-
-Protocol = Literal["coco", "crowdhuman", "streaming"]
-"""Which figures beside COCO's a data set is judged by."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +22,9 @@ class Split:
         n_images: Number of images.
         n_boxes: Number of annotated boxes, crowds included.
         sha256: Of the annotations' bytes.
+        sample: File names of some images, by whose bytes the whole is known again; none: they are
+            generated.
+        sample_sha256: Digest of these images' bytes.
     """
 
     annotations: Path
@@ -32,6 +32,8 @@ class Split:
     n_images: int
     n_boxes: int
     sha256: str
+    sample: tuple[str, ...] = ()
+    sample_sha256: str = ""
 
     def image_ids(self) -> list[int]:
         """Ids of the split's images, in the order of the file."""
@@ -104,4 +106,6 @@ def _located(raw: dict[str, Any], data: Data, name: str, folder: Path) -> Split:
         n_images=raw["n_images"],
         n_boxes=raw["n_boxes"],
         sha256=raw["sha256"],
+        sample=tuple(raw.get("sample", ())),
+        sample_sha256=raw.get("sample_sha256", ""),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mtpd.digests import Digests
 from mtpd.errors import UserError
@@ -19,6 +19,12 @@ from mtpd.settings.experiment import (
 )
 
 SPLITS = ("train", "val", "test")
+
+Protocol = Literal["coco", "crowdhuman", "streaming"]
+"""Which figures beside COCO's a data set is judged by."""
+
+PROTOCOLS: dict[str, Protocol] = {"argoverse_hd": "streaming", "crowdhuman": "crowdhuman"}
+"""By source; all others are judged by COCO's alone."""
 
 
 def splits_of(data: Data) -> tuple[str, ...]:
@@ -75,7 +81,8 @@ def source_content(data: Data, split: str, digests: Digests) -> dict[str, Any] |
     Returns:
         JSON-ready; None: the user's files are not there.
     """
-    paths = {"root", "images", *SPLITS}
+    # CrowdHuman's file names are made with the folders of its images.
+    paths = {"root", *SPLITS} | (set() if isinstance(data, CrowdHumanData) else {"images"})
     settings = data.model_dump(mode="json", exclude=paths, exclude_defaults=True)
     content = {**settings, "source": data.source}
     if isinstance(data, ShapesData):

@@ -7,6 +7,7 @@ as folders, loggers and hooks of MMEngine's own, is no part of it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from mmengine.config import Config
 
 from mtpd.detectors.datasets import innermost
+from mtpd.detectors.schedule import schedule_config
+from mtpd.detectors.sources import is_remote
 from mtpd.settings.experiment import ImagePipeline, Training
 
 Digest = Callable[[Path], str | None]
@@ -35,7 +38,11 @@ def model_content(config: Config, digest: Digest) -> dict[str, Any]:
 
 def inference_content(config: Config, pipeline: ImagePipeline, digest: Digest) -> dict[str, Any]:
     """What the outputs of a trained detector depend on, besides its weights."""
-    content = {"model": model_content(config, digest), **_set(pipeline, "size", "scale")}
+    content = {
+        "model": model_content(config, digest),
+        "custom_imports": config.get("custom_imports", {}).get("imports", []),
+        **_set(pipeline, "size", "scale"),
+    }
     if pipeline.size is None:
         content["test_pipeline"] = _pipeline(config, "test")
     return content
@@ -58,7 +65,6 @@ def training_content(
         "batch_size": training.batch_size or loader.get("batch_size", 2),
         "repeats": 1 if training.epochs else repeats,
         "custom_hooks": config.get("custom_hooks", []),
-        "custom_imports": config.get("custom_imports", {}).get("imports", []),
     }
     if pipeline.size is None:
         content["train_pipeline"] = dataset.get("pipeline", [])
@@ -69,27 +75,15 @@ def training_content(
 
 def _schedule(config: Config, training: Training) -> dict[str, Any]:
     """Optimiser, precision, epochs and learning rate as they take effect."""
-    wrapper = {**config.get("optim_wrapper", {})}
-    amp = "Amp" in str(wrapper.pop("type", "")) if training.amp is None else training.amp
-    if training.amp is False:
-        wrapper.pop("dtype", None)
-        wrapper.pop("loss_scale", None)
-    if training.optimizer is not None:
-        wrapper["optimizer"] = training.optimizer
-    if training.clip_grad_norm is not None:
-        wrapper["clip_grad"] = {"max_norm": training.clip_grad_norm, "norm_type": 2}
-    own_epochs = config.get("train_cfg", {}).get("max_epochs")
-    schedule = {
-        "epochs": training.epochs or own_epochs,
-        "optim_wrapper": wrapper,
-        "amp": amp,
-        **_set(training, "warmup_iterations", "decay_at", "lr_for_batch"),
+    keys = ("train_cfg", "optim_wrapper", "param_scheduler")
+    scheduled = Config({key: copy.deepcopy(config[key]) for key in keys if key in config})
+    schedule_config(scheduled, str(config.filename), training)
+    return {
+        "epochs": scheduled.train_cfg.max_epochs,
+        "optim_wrapper": scheduled.optim_wrapper,
+        "param_scheduler": scheduled.param_scheduler,
+        **_set(training, "lr_for_batch"),
     }
-    if training.warmup_iterations is None or training.decay_at is None:
-        # Made for the config's own epochs, and stretched to the experiment's.
-        schedule["param_scheduler"] = config.get("param_scheduler", [])
-        schedule["own_epochs"] = own_epochs
-    return schedule
 
 
 def _pipeline(config: Config, mode: str) -> Any:
@@ -103,14 +97,24 @@ def _set(settings: ImagePipeline | Training, *keys: str) -> dict[str, Any]:
 
 
 def _with_digests(part: Any, digest: Digest) -> Any:
-    """A part of a model config with the digest of every file of weights in place of its path."""
+    """A part of a model config with the digest of every file of weights in place of its path.
+
+    What a file that is not there has inside is not known. The number of classes is left out: it is
+    the data's, whatever the config says.
+    """
     if isinstance(part, list | tuple):
         return [_with_digests(item, digest) for item in part]
     if not isinstance(part, dict):
         return part
     return {
-        key: (digest(Path(value)) or value)
+        key: _weights(value, digest)
         if key in CHECKPOINTS and isinstance(value, str)
         else _with_digests(value, digest)
         for key, value in part.items()
+        if key != "num_classes"
     }
+
+
+def _weights(value: str, digest: Digest) -> str:
+    """Content of weights that a part starts from: an address stands for itself."""
+    return value if is_remote(value) or not value else digest(Path(value)) or "unknown"

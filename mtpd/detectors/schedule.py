@@ -26,6 +26,9 @@ def schedule_config(config: Config, where: str, training: Training) -> None:
         wrapper.clip_grad = {"max_norm": training.clip_grad_norm, "norm_type": 2}
     if training.amp is not None or "type" not in wrapper:
         wrapper.type = "AmpOptimWrapper" if training.amp else "OptimWrapper"
+        if not training.amp:
+            for key in ("dtype", "loss_scale"):  # of mixed precision alone
+                wrapper.pop(key, None)
     config.optim_wrapper = wrapper
     config.param_scheduler = _schedulers(config, training, epochs, own_epochs)
     # The config's own says which batch its rate is made for; here the experiment does.

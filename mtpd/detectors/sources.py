@@ -73,23 +73,6 @@ def _trees(file: Path) -> Iterator[ast.Module | None]:
         ]
 
 
-def own_config_files(config: str) -> list[Path]:
-    """The config file and those that it builds on, as far as they are the user's own.
-
-    Files that a package ships (``package::…``) are left out, and so is what does not exist: the
-    check before training says so in better words.
-    """
-    found: list[Path] = []
-    pending = [] if "::" in config else [config_file(config)]
-    while pending:
-        file = pending.pop()
-        if file in found or not file.is_file():
-            continue
-        found.append(file)
-        pending += [file.parent / base for base in _bases_of(file) if "::" not in base]
-    return found
-
-
 def _bases_of(file: Path) -> list[str]:
     """What a config names as ``_base_``, read without running it."""
     try:

@@ -7,26 +7,28 @@ result is up to date while its recipe says the same today. Times and paths are n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mtpd.data.sources import class_names
+from mtpd.data.sources import class_names, images_folder
 from mtpd.digests import Digests
-from mtpd.experiment.recipes import UNKNOWN, Input, Made, Prepared, Recipe, Recipes, Task
+from mtpd.experiment.keeping import keep
+from mtpd.experiment.recipes import (
+    BEGINNING,
+    UNKNOWN,
+    Input,
+    Made,
+    Prepared,
+    Recipe,
+    Recipes,
+    Task,
+    prepared_parts,
+)
 from mtpd.experiment.records import Record, read_record
+from mtpd.experiment.runs import all_members
 from mtpd.files import digest_of, read_json
 from mtpd.store import Store
-
-
-def prepared_parts(dataset: Path) -> dict[str, str]:
-    """Digest of every part of the prepared data: its splits, and ``classes``.
-
-    Raises:
-        UserError: The data was not prepared.
-    """
-    raw = read_json(dataset, "run the data step first")
-    parts = {name: split["sha256"] for name, split in raw["splits"].items()}
-    return {**parts, "classes": digest_of(raw["classes"])}
 
 
 class Changes:
@@ -58,9 +60,9 @@ class Changes:
         return {task: reasons for task, reasons in self._found.items() if reasons}
 
     def adopt(self) -> None:
-        """Record what the results without a record are taken to be made from.
+        """Record, and keep, the results without a record, as if they were made today.
 
-        Those with an input that is missing or out of date get none.
+        Those with an input or a setting that is not known get none.
         """
         # The order first: which chains there are, and so what a table has, follows from it.
         for task in sorted(self.unrecorded, key=lambda task: task.rule != "order"):
@@ -68,10 +70,12 @@ class Changes:
             recipe = self.recipes.of(task)
             inputs = {role: self.digest(source) for role, source in recipe.inputs.items()}
             known = {role: digest for role, digest in inputs.items() if digest is not None}
-            if known.keys() == inputs.keys() and not self._place(task).exists():
-                parts = prepared_parts(self.recipes.layout.dataset) if task.rule == "data" else {}
-                record = Record(recipe.identity(known), recipe.settings, known, parts)
-                record.save(self._place(task))
+            is_known = known.keys() == inputs.keys() and UNKNOWN not in str(recipe.settings)
+            if is_known and not self._place(task).exists():
+                layout, identity = self.recipes.layout, recipe.identity(known)
+                parts = prepared_parts(layout.dataset) if task.rule == "data" else {}
+                Record(identity, recipe.settings, known, parts).save(self._place(task))
+                keep(self.store, recipe, identity, layout.experiment)
 
     def digest(self, source: Input) -> str | None:
         """Digest of an input as it is, or will be taken from the store; None: it will be new."""
@@ -83,7 +87,7 @@ class Changes:
 
     def _changes(self, task: Task) -> Iterator[str]:
         recipe = self.recipes.of(task)
-        if not recipe.results():
+        if not recipe.is_made:
             return
         record = read_record(self._place(task))
         if record is None:
@@ -97,11 +101,22 @@ class Changes:
                 yield f"{role}: needed now"
             elif self.digest(recipe.inputs[role]) != record.inputs[role]:
                 yield f"{role}: changed"
+        if task.rule == "data":
+            yield from (
+                f"{split}: images changed" for split in record.settings if self._other(split)
+            )
 
     def _without_record(self, recipe: Recipe) -> Iterator[str]:
-        """Results of an earlier version are taken as they are, but for how data is described."""
-        if recipe.task.rule == "data" and _names_absolute_paths(self.recipes.layout.dataset):
+        """Results of an earlier version are taken as they are, unless something shows otherwise."""
+        layout, rule = self.recipes.layout, recipe.task.rule
+        if rule == "data" and _names_absolute_paths(layout.dataset):
             yield "written by an earlier version"
+        elif rule == "order" and not set(all_members(self.recipes.experiment)) <= set(
+            read_json(layout.order).get("runs", {})
+        ):
+            yield "has not all runs"
+        elif changed := [r for r, source in recipe.inputs.items() if self.digest(source) is None]:
+            yield from (f"{role}: changed" for role in changed)
         else:
             self.unrecorded.add(recipe.task)
 
@@ -114,10 +129,29 @@ class Changes:
         now = self.recipes.of(Task("data")).settings
         # Classes are those of the training split.
         split = "train" if part == "classes" else part
-        if not any(_differences(record.settings.get(split), now[split])):
-            return record.outputs.get(part)
-        names = class_names(self.recipes.experiment.data) if part == "classes" else None
+        if any(_differences(record.settings.get(split), now[split])):
+            return self._classes if part == "classes" else None
+        if part != "classes" and self._other(split):
+            return None
+        return record.outputs.get(part)
+
+    @cached_property
+    def _classes(self) -> str | None:
+        """Digest of the class names as the user's files have them; None: it cannot be told."""
+        names = class_names(self.recipes.experiment.data)
         return None if names is None else digest_of(names)
+
+    def _other(self, split: str) -> bool:
+        """Whether a sample of the split's images has other bytes than when it was prepared."""
+        layout, data = self.recipes.layout, self.recipes.experiment.data
+        found = (
+            read_json(layout.dataset)["splits"].get(split, {}) if layout.dataset.is_file() else {}
+        )
+        folder = images_folder(data, split, layout.data)
+        if not found.get("sample") or not folder.is_dir():
+            return False
+        digest = self.digests.of_all(folder / name for name in found["sample"])
+        return bool(digest != found["sample_sha256"])
 
     def _stored(self, source: Made) -> str | None:
         """Digest of a missing file that the store will give back; None: it will not."""
@@ -138,7 +172,7 @@ def _names_absolute_paths(dataset: Path) -> bool:
 
 def _differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
     """Every place where two JSON-like values differ, by dotted key; what is unknown is skipped."""
-    if now == UNKNOWN or before == now:
+    if now == UNKNOWN or before == now or _begins_so(before, now):
         return
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted(before.keys() | now.keys()):
@@ -146,6 +180,11 @@ def _differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
             yield from _differences(before.get(key), now.get(key), below)
         return
     yield f"{where}: {_short(before)} → {_short(now)}"
+
+
+def _begins_so(before: Any, now: Any) -> bool:
+    """Whether ``now`` is only the beginning of a digest, and ``before`` the whole."""
+    return isinstance(now, str) and now.endswith(BEGINNING) and str(before).startswith(now[:-1])
 
 
 def _short(value: Any) -> str:

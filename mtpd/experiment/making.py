@@ -9,24 +9,23 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mtpd.data.sources import own_annotations
 from mtpd.errors import UserError
-from mtpd.experiment.changes import prepared_parts
-from mtpd.experiment.recipes import Made, Recipe, Recipes, Task
+from mtpd.experiment.keeping import keep
+from mtpd.experiment.recipes import Made, Recipe, Recipes, Task, prepared_parts
 from mtpd.experiment.records import Record
-from mtpd.store import Store, new_entry
+from mtpd.files import read_json
+from mtpd.store import Store
 
 logger = logging.getLogger(__name__)
-
-Work = Callable[[Recipe], Any]
-"""What makes the results."""
 
 
 def make(
     recipes: Recipes,
     store: Store,
     task: Task,
-    work: Work,
-    taken: Callable[[Recipe], bool] = lambda _: True,
+    work: Callable[[], Any],
+    taken: Callable[[], bool] = lambda: True,
 ) -> None:
     """Have the results of ``task`` made, recorded and kept.
 
@@ -39,18 +38,21 @@ def make(
             whether they will do here.
 
     Raises:
-        UserError: An input is not there, or whatever ``work`` finds wrong.
+        UserError: An input is not there or has changed meanwhile, or what ``work`` finds wrong.
     """
     recipe = recipes.of(task)
     inputs = _inputs(recipes, recipe)
     identity = recipe.identity(inputs)
+    place = recipes.layout.record(task.rule, task.names)
     with _alone(store, recipe, identity):
-        if not (_taken(store, recipe, identity) and taken(recipe)):
-            work(recipe)
-            _keep(store, recipe, identity, recipes.layout.experiment)
+        # Results that this job leaves half made are not taken for those of an earlier version.
+        Record("", {}, {}).save(place)
+        if not (_taken(store, recipe, identity) and taken()):
+            work()
+            _check_unchanged(recipes.again(), task, identity)
+            keep(store, recipe, identity, recipes.layout.experiment)
     outputs = prepared_parts(recipes.layout.dataset) if task.rule == "data" else {}
-    record = Record(identity, recipe.settings, inputs, outputs)
-    record.save(recipes.layout.record(task.rule, task.names))
+    Record(identity, recipe.settings, inputs, outputs).save(place)
 
 
 def identity_of(recipes: Recipes, task: Task) -> str:
@@ -64,19 +66,51 @@ def identity_of(recipes: Recipes, task: Task) -> str:
 
 
 def _inputs(recipes: Recipes, recipe: Recipe) -> dict[str, str]:
-    """Digest of every input, by the part that it plays."""
+    """Digest of every input, by the part that it plays.
+
+    Raises:
+        UserError: One is not there, or has changed since it was prepared.
+    """
     found = {}
     for role, source in recipe.inputs.items():
         if isinstance(source, Made):
-            digest = recipes.digests.of(source.path)
-            path = source.path
+            path, digest = source.path, recipes.digests.of(source.path)
         else:
             path = recipes.layout.dataset
             digest = prepared_parts(path).get(source.part)
+            _check_prepared(recipes, source.part)
         if digest is None:
             raise UserError(path, "is not there", "run the step that makes it first")
         found[role] = digest
     return found
+
+
+def _check_prepared(recipes: Recipes, part: str) -> None:
+    """Annotations that are used where they lie must be those that the data step has seen.
+
+    Raises:
+        UserError: They are not.
+    """
+    own = None if part == "classes" else own_annotations(recipes.experiment.data, part)
+    if own is None:
+        return
+    split = read_json(recipes.layout.dataset)["splits"][part]
+    if split["annotations"] is None and recipes.digests.of(own) != split["sha256"]:
+        raise UserError(own, "has changed since the data was prepared", "start the workflow again")
+
+
+def _check_unchanged(recipes: Recipes, task: Task, identity: str) -> None:
+    """Refuse results whose settings or inputs were changed while they were made.
+
+    Raises:
+        UserError: They were.
+    """
+    history = recipes.of(task).folder / "history.json"
+    trained = read_json(history).get("identity") if history.is_file() else None
+    is_other = recipes.of(task).kind == "training" and trained not in (None, identity)
+    if is_other or identity_of(recipes, task) != identity:
+        problem = "its settings or inputs were changed while it was made"
+        raise UserError(str(task), problem, "start the workflow again")
 
 
 def _taken(store: Store, recipe: Recipe, identity: str) -> bool:
@@ -89,16 +123,6 @@ def _taken(store: Store, recipe: Recipe, identity: str) -> bool:
         recipe.task, entry.target, entry.experiment, entry.made, identity,
     )  # fmt: skip
     return True
-
-
-def _keep(store: Store, recipe: Recipe, identity: str, experiment: str) -> None:
-    """Put the results into the store; a training's states are not needed any more then."""
-    if not recipe.kind:
-        return
-    target = " ".join(recipe.task.names)
-    entry = new_entry(recipe.kind, identity, experiment, target, recipe.results(), recipe.settings)
-    if store.put(entry, recipe.folder):
-        store.forget_states(identity)
 
 
 @contextmanager

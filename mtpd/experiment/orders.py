@@ -26,7 +26,9 @@ def known_chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
         if not _is_current(order, experiment, layout):
             return chains_of_runs(experiment, {})
         teachers = {
-            name: run["teachers"] for name, run in order["runs"].items() if "teachers" in run
+            name: run["teachers"]
+            for name, run in order["runs"].items()
+            if "teachers" in run and set(run["teachers"]) <= set(experiment.teachers)
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(layout.order, "was written by another version", "delete it") from error

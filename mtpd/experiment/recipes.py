@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mtpd.chains import Chain
-from mtpd.data.sources import source_content, splits_of
+from mtpd.data.sources import PROTOCOLS, source_content, splits_of
 from mtpd.digests import Digests
 from mtpd.experiment.orders import known_chains
 from mtpd.experiment.runs import order_needs_costs, order_settings, run_of, starts_afresh
-from mtpd.files import read_json
+from mtpd.files import digest_of, read_json
 from mtpd.layout import Layout, ModelFolder
 from mtpd.settings.experiment import Experiment, ShapesData, Training, VocData
 from mtpd.settings.runtime import Zoo
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 """In place of what cannot be told, as the user's files are not there: it counts as unchanged."""
+
+BEGINNING = "…"
+"""Ends a digest of which only the beginning is known, as the file is not fetched yet."""
 
 
 class Task(NamedTuple):
@@ -92,9 +96,14 @@ class Recipe:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The settings that count, as they are read from a record: tuples are lists."""
-        found: dict[str, Any] = json.loads(json.dumps(self.content(), default=str))
+        """The settings that count, as they are read from a record."""
+        found: dict[str, Any] = _plain(self.content())
         return found
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the first of the results is there."""
+        return (self.folder / self.files[0]).exists()
 
     def path(self, role: str) -> Path | None:
         """Path of the file that plays ``role``; None: the job needs no such file."""
@@ -111,6 +120,33 @@ class Recipe:
         """Path in ``folder`` → path, of all results that are there."""
         found = (path for pattern in self.files for path in sorted(self.folder.glob(pattern)))
         return {str(path.relative_to(self.folder)): path for path in found}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: tuples are lists, 1.0 is 1, and what it has not is text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if value is None or isinstance(value, str | int):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def prepared_parts(dataset: Path) -> dict[str, str]:
+    """Digest of every part of the prepared data: its splits, and ``classes``.
+
+    Raises:
+        UserError: The data was not prepared.
+    """
+    raw = read_json(dataset, "run the data step first")
+    parts = {
+        name: digest_of([split["sha256"], split.get("sample_sha256", "")])
+        for name, split in raw["splits"].items()
+    }
+    return {**parts, "classes": digest_of(raw["classes"])}
 
 
 class Recipes:
@@ -152,6 +188,10 @@ class Recipes:
             self._recipes[task] = self._makers[task.rule](*task.names)
         return self._recipes[task]
 
+    def again(self) -> Recipes:
+        """The same, with configs and digests to be read anew."""
+        return Recipes(self.experiment, self.layout, self.zoo, Digests())
+
     def forget(self, task: Task) -> None:
         """Make the recipe anew when it is next asked for, from the order that is known by then."""
         self._recipes.pop(task, None)
@@ -174,7 +214,9 @@ class Recipes:
 
         # Generated images are many, and generated as fast as they are linked.
         kind = "" if isinstance(experiment.data, ShapesData) else "data"
-        return Recipe(Task("data"), content, self.layout.data, ("*.json",), kind=kind)
+        return Recipe(
+            Task("data"), content, self.layout.data, ("dataset.json", "*.json"), kind=kind
+        )
 
     def check(self, name: str) -> Recipe:
         """The check of a detector: all that its training depends on."""
@@ -312,7 +354,9 @@ class Recipes:
     def order(self) -> Recipe:
         """The orders of all runs."""
         layout, experiment = self.layout, self.experiment
-        inputs: dict[str, Input] = {name: self._metrics(name) for name in experiment.teachers}
+        inputs: dict[str, Input] = {
+            f"{name}: metrics": self._metrics(name) for name in experiment.teachers
+        }
         if order_needs_costs(experiment):
             inputs["costs"] = Made(layout.costs, Task("costs"))
 
@@ -378,8 +422,12 @@ class Recipes:
         latency_ms = self.experiment.detector(name).latency_ms
 
         def content() -> dict[str, Any]:
-            given = {} if latency_ms is None else {"latency_ms": latency_ms}
-            return {**self._inference(name), **given}
+            settings = self._inference(name)
+            if latency_ms is not None:
+                settings["latency_ms"] = latency_ms
+            if self.experiment.data.source in PROTOCOLS:
+                settings["protocol"] = PROTOCOLS[self.experiment.data.source]
+            return settings
 
         inputs = {
             **self._splits("val", "test"),
@@ -437,7 +485,9 @@ class Recipes:
         if remote is None:
             given = detector.weights or detector.start_from
             return self.digests.of(Path(str(given))) or UNKNOWN
-        note = self.layout.fetched(remote.file)
+        digest, note = self.digests.of(remote.path(self.zoo)), self.layout.fetched(remote.file)
+        if digest is not None:
+            return digest
         if note.is_file():
             return str(read_json(note)["sha256"])
-        return self.digests.of(remote.path(self.zoo)) or UNKNOWN
+        return remote.url if remote.sha256 is None else remote.sha256 + BEGINNING

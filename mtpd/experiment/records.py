@@ -32,10 +32,10 @@ class Record:
 
 
 def read_record(path: Path) -> Record | None:
-    """The record at ``path``; None: there is none, or it is no record."""
+    """The record at ``path``; None: there is none. What is no record differs from every recipe."""
     if not path.is_file():
         return None
     try:
         return Record(**read_json(path))
     except (UserError, TypeError):
-        return None
+        return Record("", {}, {})

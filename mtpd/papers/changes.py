@@ -44,9 +44,7 @@ def has_changed(
         digests: Of the files.
     """
     record = read_record(PaperLayout(results).record(item))
-    if record is None:
-        return False
-    if digest_of(record.settings) != digest_of(content_of(paper, item)):
+    if record is None or digest_of(record.settings) != digest_of(content_of(paper, item)):
         return True
     if any(changes_of(experiment).of(made.task) for experiment, made in inputs):
         return True

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from mtpd.data.coco import CocoSummary, check_coco, check_same_classes
-from mtpd.data.dataset import Dataset, Protocol, Split
-from mtpd.data.sources import splits_of
+from mtpd.data.dataset import Dataset, Split
+from mtpd.data.sources import PROTOCOLS, splits_of
 from mtpd.data.splits import Source, border_of, locate_split
+from mtpd.digests import Digests
 from mtpd.files import read_json
 from mtpd.layout import Layout
 from mtpd.settings.experiment import (
-    ArgoverseHdData,
-    CrowdHumanData,
     Data,
     Experiment,
     ShapesData,
 )
 
-PROTOCOLS: dict[type, Protocol] = {ArgoverseHdData: "streaming", CrowdHumanData: "crowdhuman"}
+SAMPLED_IMAGES = 32
+"""Of a split: enough to notice another folder of images, few enough to look at before every run."""
 
 
 def prepare_data(experiment: Experiment, layout: Layout) -> None:
@@ -53,22 +55,39 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
                 summary.n_images,
                 summary.n_boxes,
                 summary.sha256,
+                *_sample(data, summary.annotations, sources[split][1]),
             )
             for split, summary in summaries.items()
         },
-        protocol=PROTOCOLS.get(type(data), "coco"),
+        protocol=PROTOCOLS.get(data.source, "coco"),
     )
     dataset.save(layout.dataset)
 
 
-def has_all_images(experiment: Experiment, layout: Layout) -> bool:
-    """Whether every image of the prepared data is there: where it was prepared, it was."""
+def has_same_images(experiment: Experiment, layout: Layout) -> bool:
+    """Whether every image of the prepared data is there, and a sample of them is the same."""
     splits = Dataset.load(layout.dataset, experiment.data).splits.values()
     return all(
-        (split.images / image["file_name"]).is_file()
+        split.sample_sha256 == _digest(split.images, split.sample)
+        and all(
+            (split.images / image["file_name"]).is_file()
+            for image in read_json(split.annotations)["images"]
+        )
         for split in splits
-        for image in read_json(split.annotations)["images"]
     )
+
+
+def _sample(data: Data, annotations: Path, images: Path) -> tuple[tuple[str, ...], str]:
+    """File names of some of the images, evenly spread, and the digest of their bytes."""
+    if isinstance(data, ShapesData):
+        return (), ""
+    names = sorted(image["file_name"] for image in read_json(annotations)["images"])
+    sample = tuple(names[:: max(1, len(names) // SAMPLED_IMAGES)][:SAMPLED_IMAGES])
+    return sample, _digest(images, sample)
+
+
+def _digest(images: Path, sample: Sequence[str]) -> str:
+    return (Digests().of_all(images / name for name in sample) or "") if sample else ""
 
 
 def _bad_boxes(data: Data, split: str) -> Literal["error", "drop", "keep"]:

@@ -109,14 +109,6 @@ def test_what_was_deleted_runs_again_with_what_depends_on_it(
         assert finished.planned() == expected
 
 
-@pytest.mark.parametrize("deleted", [deleted for deleted, _ in DELETED])
-def test_what_the_store_gives_back_has_nothing_run_after_it(
-    finished: Project, deleted: str
-) -> None:
-    with away(finished.results / deleted):
-        assert len(finished.planned()) == 2  # all, and the job that takes it
-
-
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [

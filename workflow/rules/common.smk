@@ -1,8 +1,7 @@
 # What all rules share: the experiments, where results lie, and what a job asks for.
 import atexit
-import shutil
+import os
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -52,11 +51,10 @@ PAPER_PATHS = PaperLayout(RESULTS)
 STORE = Store(WORKFLOW.store_for(RESULTS))
 DIGESTS = Digests(STORE.folder / "digests.json")
 
-# Content decides what runs again (mtpd/experiment/changes.py). Times do not: every input is ancient.
-# The one input that is not: newer than any result, it is given to jobs whose recipe has changed.
-CHANGED = Path(tempfile.mkdtemp(prefix="mtpd-"), "what-it-is-made-from")
-CHANGED.touch()
-atexit.register(shutil.rmtree, CHANGED.parent, ignore_errors=True)
+# Content decides what runs again (mtpd/experiment/changes.py). Times do not: inputs are ancient while
+# nothing has changed for a job. One that has changed is given this file, which is newer than any
+# result. It lies where the jobs' machines see it.
+CHANGED = Path(".snakemake", f"mtpd-changed-{os.getpid()}")
 
 # What has changed, by experiment, as far as jobs have asked.
 CHANGES = {}
@@ -136,7 +134,10 @@ def has_changed(name, wildcards):
     # The processes that run single jobs need not know.
     if not workflow.is_main_process:
         return False
-    return bool(changes_of(wildcards.experiment).of(task_of(name, wildcards)))
+    try:
+        return bool(changes_of(wildcards.experiment).of(task_of(name, wildcards)))
+    except UserError:
+        return True  # the job says what is wrong, in its log
 
 
 def steady(name, files):
@@ -202,6 +203,9 @@ def end_planning():
 
 
 if workflow.is_main_process:
+    CHANGED.parent.mkdir(exist_ok=True)
+    CHANGED.touch()
+    atexit.register(CHANGED.unlink, missing_ok=True)
     atexit.register(end_planning)
 
 
