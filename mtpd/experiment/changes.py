@@ -6,7 +6,7 @@ result is up to date while its recipe says the same today. Times and paths are n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from mtpd.digests import Digests
 from mtpd.experiment.recipes import UNKNOWN, Input, Made, Prepared, Recipe, Recipes, Task
 from mtpd.experiment.records import Record, read_record
 from mtpd.files import digest_of, read_json
-from mtpd.store import Store
+from mtpd.store import Entry, Store
 
 
 def prepared_parts(dataset: Path) -> dict[str, str]:
@@ -45,6 +45,7 @@ class Changes:
         self.recipes, self.store, self.digests = recipes, store, digests
         self.unrecorded: dict[Task, Recipe] = {}
         self._found: dict[Task, tuple[str, ...]] = {}
+        self._entries: dict[Task, Entry | None] = {}
 
     def of(self, task: Task) -> tuple[str, ...]:
         """What has changed for a job, in words; empty: nothing, or it has no results yet."""
@@ -76,6 +77,13 @@ class Changes:
         if self.of(source.task):
             return None
         return self.digests.of(source.path) or self._stored(source)
+
+    def is_kept(self, task: Task) -> bool:
+        """Whether the store has a job's results as they would be today; False: or nobody can tell.
+
+        What the data step will make is not known before it has run.
+        """
+        return self._kept(task) is not None
 
     def _changes(self, task: Task) -> Iterator[str]:
         recipe = self.recipes.of(task)
@@ -118,10 +126,31 @@ class Changes:
 
     def _stored(self, source: Made) -> str | None:
         """Digest of a missing file that the store will give back; None: it will not."""
-        recipe = self.recipes.of(source.task)
-        inputs = {role: self.digest(one) for role, one in recipe.inputs.items()}
-        entry = self.store.find(recipe.kind, recipe.identity(inputs)) if recipe.kind else None
-        name = str(source.path.relative_to(recipe.folder))
+        return self._digest_in(self._entry(source.task, self.digest), source)
+
+    def _kept(self, task: Task) -> Entry | None:
+        """As :meth:`is_kept`, where inputs too may be about to come from the store."""
+        if task not in self._entries:
+            self._entries[task] = self._entry(task, self._coming)
+        return self._entries[task]
+
+    def _coming(self, source: Input) -> str | None:
+        """As :meth:`digest`, but of a changed result the store may have today's."""
+        known = self.digest(source)
+        if known is None and isinstance(source, Made):
+            return self._digest_in(self._kept(source.task), source)
+        return known
+
+    def _entry(self, task: Task, digest: Callable[[Input], str | None]) -> Entry | None:
+        """What the store has for a job, given the digests of its inputs."""
+        recipe = self.recipes.of(task)
+        inputs = {role: digest(one) for role, one in recipe.inputs.items()}
+        if not recipe.kind or None in inputs.values():
+            return None
+        return self.store.find(recipe.kind, recipe.identity(inputs))
+
+    def _digest_in(self, entry: Entry | None, source: Made) -> str | None:
+        name = str(source.path.relative_to(self.recipes.of(source.task).folder))
         return None if entry is None else entry.files.get(name)
 
     def _place(self, task: Task) -> Path:
