@@ -10,7 +10,6 @@ all stages were trained from the random seed 1 instead of the experiment's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mtpd.errors import UserError
@@ -145,14 +144,6 @@ class Chain:
         """The chains that end at each of the stages: shortest first, this chain last."""
         counts = range(1, len(self.stages) + 1)
         return [Chain(self.stages[:count], self.seed) for count in counts]
-
-
-def stages_to_train(chains: Iterable[Chain]) -> list[Chain]:
-    """Every stage that ``chains`` need, as the chain that it ends: each once, parents first.
-
-    Stages come in the order in which ``chains`` need them.
-    """
-    return list(dict.fromkeys(prefix for chain in chains for prefix in chain.prefixes()))
 
 
 def _parse_stage(text: str) -> Stage:

@@ -11,7 +11,6 @@ from mtpd.chains import (
     Stage,
     check_name,
     is_valid_name,
-    stages_to_train,
 )
 from mtpd.errors import UserError
 
@@ -100,30 +99,6 @@ def test_the_family_of_a_seed_has_that_seed():
     chain = Chain.parse("a+b@3~7")
     assert texts(chain.prefixes()) == ["a~7", "a+b@3~7"]
     assert chain.parent == Chain.parse("a~7")
-
-
-def test_common_prefixes_are_trained_once():
-    chains = [Chain.parse(text) for text in ("a+b", "a+c", "a+b+c")]
-    assert texts(stages_to_train(chains)) == ["a", "a+b", "a+c", "a+b+c"]
-
-
-def test_stages_with_other_epochs_are_other_stages():
-    chains = [Chain.parse(text) for text in ("a@2+b", "a+b", "a@2+c")]
-    assert texts(stages_to_train(chains)) == ["a@2", "a@2+b", "a", "a+b", "a@2+c"]
-
-
-def test_parents_come_first_and_nothing_twice():
-    generator = random.Random(1)
-    chains = [
-        Chain(tuple(Stage(generator.choice("abc")) for _ in range(generator.randint(1, 4))))
-        for _ in range(50)
-    ]
-    stages = stages_to_train(iter(chains))
-    assert set(stages) == {prefix for chain in chains for prefix in chain.prefixes()}
-    assert len(stages) == len(set(stages))
-    for place, stage in enumerate(stages):
-        assert stage.parent is None or stage.parent in stages[:place]
-    assert stages_to_train([]) == []
 
 
 @pytest.mark.parametrize("name", ["a", "7", "T1", "gfl_r50.v2-x", "None", "nonesuch", "a.", "a-"])

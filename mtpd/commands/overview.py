@@ -34,17 +34,13 @@ def estimate(
     calibration: CalibrationFile = None,
 ) -> None:
     """Show jobs, GPU hours, wall time and disk of what is left to do; starts nothing."""
-    from mtpd.estimation.estimate import estimate as estimate_experiment
     from mtpd.estimation.speed import Calibration, Speed
-    from mtpd.experiment.load import open_experiment
     from mtpd.layout import calibration_file
     from mtpd.reporting.estimate import print_estimate
+    from mtpd.steps.estimate import estimate_experiments
 
     speed = Speed(Calibration.load(calibration or calibration_file(results)))
-    estimates = [
-        estimate_experiment(*open_experiment(name, results), speed) for name in experiments
-    ]
-    print_estimate(estimates, speed)
+    print_estimate(estimate_experiments(experiments, results, speed), speed)
 
 
 @overview.command()

@@ -1,26 +1,35 @@
-"""Which jobs an experiment has, which are left, and how long they will take.
+"""What the jobs of Snakemake's plan will take.
 
-Everything is told from the settings and from which files are there: no model is built, and torch
-is not imported.
+Everything is told from the experiments' settings and from the jobs that Snakemake plans: no model
+is built, and torch is not imported.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from graphlib import TopologicalSorter
 from math import ceil
 from pathlib import Path
 
-from mtpd.chains import Chain, stages_to_train
+from mtpd.chains import Chain, Stage
 from mtpd.errors import UserError
 from mtpd.estimation.config_names import ConfigName
 from mtpd.estimation.images import Images, count_images
-from mtpd.estimation.speed import Answer, Calibration, Kind, Speed, Workload, as_json
-from mtpd.experiment.fetching import starts_pretrained
-from mtpd.experiment.orders import known_chains
+from mtpd.estimation.plan import PlannedJob
+from mtpd.estimation.speed import (
+    Answer,
+    Assumptions,
+    Calibration,
+    Kind,
+    Speed,
+    Workload,
+    as_json,
+)
+from mtpd.experiment.recipes import Task
 from mtpd.experiment.runs import (
     all_members,
     chains_of_runs,
@@ -32,53 +41,60 @@ from mtpd.experiment.runs import (
 )
 from mtpd.layout import Layout, ModelFolder
 from mtpd.settings.experiment import Experiment, Resources, Run, Training
-from mtpd.zoo.sources import remote_weights
 
-RULES = (
-    "data",
-    "fetch",
-    "pretrained",
-    "check",
-    "check_pair",
-    "train",
-    "evaluate_detector",
-    "features",
-    "costs",
-    "order",
-    "stage",
-    "evaluate_stage",
-    "results",
-    "cost_matrix",
-)
-"""Of the workflow, as far as they belong to one experiment."""
+SHARED = "(shared)"
+"""In place of an experiment's name, for jobs of none or of several."""
+
+Awaited = Callable[[Experiment, str, Mapping[str, Chain]], Iterable[Task]]
+"""What comes once the order of an experiment is known: from the experiment, its name, and the
+chains that some runs would then have."""
 
 
 @dataclass(frozen=True)
+class Price:
+    """What one job takes, beside the time until it does its own work.
+
+    Attributes:
+        seconds: Of wall time.
+        gpus: That it uses.
+        n_bytes: Of the files that stay.
+    """
+
+    seconds: float = 0
+    gpus: int = 0
+    n_bytes: float = 0
+
+
+@dataclass(frozen=True, eq=False)
 class PricedJob:
     """One job of the workflow, and what it takes.
 
     Attributes:
-        rule: That makes it.
+        task: Its rule and wildcards.
         product: A file by which it is known; None: nobody knows yet where it will lie.
         seconds: From its start to its end, all of it.
         part_left: 0: it is done; 1: it has not begun.
+        is_left: Whether it will run.
+        is_kept: Whether it will take its results from the store.
         gpus: That it uses.
         after: Jobs whose results it needs.
         n_bytes: Of the files that stay.
     """
 
-    rule: str
+    task: Task
     product: Path | None
     seconds: float
-    part_left: float
+    part_left: float = 1
+    is_left: bool = True
+    is_kept: bool = False
     gpus: int = 0
     after: tuple[PricedJob, ...] = ()
     n_bytes: float = 0
 
     @property
-    def is_left(self) -> bool:
-        """Whether there is anything to do."""
-        return self.part_left > 0
+    def rule(self) -> str:
+        """That makes it."""
+        return self.task.rule
 
     @property
     def seconds_left(self) -> float:
@@ -139,19 +155,43 @@ class Estimate:
         return sum(job.n_bytes for job in self.left)
 
 
-def estimate(experiment: Experiment, layout: Layout, speed: Speed) -> Estimate:
-    """Jobs of ``experiment`` and what they take.
+def awaited_by_all(
+    experiment: Experiment, _name: str, chains: Mapping[str, Chain]
+) -> Iterable[Task]:
+    """What the target ``all`` needs of an experiment once its order is known."""
+    yield Task("results")
+    if order_needs_costs(experiment):
+        yield Task("cost_matrix")
+    for member, chain in chains.items():
+        yield Task("evaluate_stage", (run_of(experiment, member).method, str(chain)))
+
+
+def estimate(
+    planned: Sequence[PlannedJob],
+    experiments: Iterable[tuple[Experiment, Layout]],
+    speed: Speed,
+    awaited: Awaited = awaited_by_all,
+) -> list[Estimate]:
+    """What the jobs of a plan take, by experiment.
+
+    Jobs that belong to no single experiment count for those that need them; what no experiment
+    needs, such as the papers' tables, comes last, as :data:`SHARED`.
 
     Args:
-        experiment: The experiment.
-        layout: Where its results lie: what is there is done.
+        planned: The jobs.
+        experiments: That they belong to, with the places of their results.
         speed: How long steps take.
+        awaited: What is not in the plan yet, as it waits for an order.
 
     Raises:
         UserError: A file of the results cannot be read.
     """
     try:
-        return _Planner(experiment, layout, speed).estimate()
+        prices = {
+            layout.experiment: Prices(experiment, layout, speed)
+            for experiment, layout in experiments
+        }
+        return _estimates(planned, prices, awaited)
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
         raise UserError(error.filename, problem, "ask its owner for leave to read it") from error
@@ -163,7 +203,7 @@ def workloads(
     distillation: bool = False,
     size: tuple[int, int] | None = None,
 ) -> dict[Workload, list[Kind]]:
-    """All that an estimate of ``experiments`` needs to know, and which kinds of steps of it.
+    """All that an estimate of ``experiments`` may need to know, and which kinds of steps of it.
 
     Args:
         experiments: With the places of their results.
@@ -172,7 +212,16 @@ def workloads(
     """
     speed = Speed(Calibration())
     for experiment, layout in experiments:
-        estimate(experiment, layout, speed)
+        prices = Prices(experiment, layout, speed)
+        for name in experiment.detectors:
+            prices.training(name)
+            prices.evaluation(name)
+        for method, teacher in pairs(experiment):
+            prices.stage(method, Stage(teacher))
+        for run in experiment.runs.values():
+            if run.order == "none":
+                prices.stage(run.method, Stage(None))
+        prices.longest_orders()
     asked = list(speed.answers)
     if distillation:
         asked += [("distillation_step", pair) for pair in speed.pairs]
@@ -185,176 +234,103 @@ def workloads(
     return found
 
 
-class _Planner:
-    """Puts an experiment's jobs together, each after those that it needs."""
+class Prices:
+    """What the jobs of an experiment take.
+
+    Args:
+        experiment: The experiment.
+        layout: Where its results lie: prepared data says how many images there are.
+        speed: How long steps take.
+    """
 
     def __init__(self, experiment: Experiment, layout: Layout, speed: Speed) -> None:
         self.experiment, self.layout, self.speed = experiment, layout, speed
         self.images = count_images(experiment, layout)
-        members = all_members(experiment)
-        self.data_decides = len(chains_of_runs(experiment, {})) < len(members)
-        self.jobs: list[PricedJob] = []
-        self.downloads: dict[Path, PricedJob] = {}
-        self.fetched: dict[str, list[PricedJob]] = {name: [] for name in experiment.detectors}
-        self.trained: dict[str, PricedJob] = {}
-        self.pairs: dict[tuple[str, str], PricedJob] = {}
+        self._stages: dict[tuple[str, Stage], Price] = {}
 
-    def estimate(self) -> Estimate:
-        experiment = self.experiment
-        known = known_chains(experiment, self.layout)
-        bound = chains_of_runs(experiment, self._longest_orders())
-        undecided = {name: chain for name, chain in bound.items() if name not in known}
-        ordered = self._before_stages(bound)
-        evaluated = self._known_stages(known) + self._unknown_stages(undecided, ordered)
-        self._add("results", self.layout.table("csv"), 0, (*ordered, *evaluated))
-        if order_needs_costs(experiment):
-            self._add("cost_matrix", self.layout.figure("costs", "pdf"), 0, ordered)
-        return Estimate(self.layout.experiment, tuple(self.jobs), tuple(undecided), self.images)
+    def of(self, task: Task) -> Price:
+        """The price of any job; most do little more than start."""
+        names = task.names
+        match task.rule:
+            case "train":
+                return self.training(names[0])
+            case "stage":
+                return self.stage(names[0], Chain.parse(names[1]).last)
+            case "evaluate_detector":
+                return self.evaluation(names[0])
+            case "evaluate_stage":
+                return self.evaluation(self.experiment.student.name)
+            case "features":
+                return self.features(names[0])
+            case _:
+                return Price()
 
-    def _before_stages(self, chains: dict[str, Chain]) -> tuple[PricedJob, ...]:
-        """Jobs of the detectors, and of the order; gives the last ones."""
-        experiment, layout = self.experiment, self.layout
-        data = self._add("data", layout.dataset, 0)
-        self._fetch(chains)
-        checks = {
-            name: self._add("check", layout.detector(name).check, 0, (data, *self.fetched[name]))
-            for name in experiment.detectors
-        }
-        for method, teacher in pairs(experiment):
-            needed = checks[experiment.student.name], checks[teacher]
-            product = layout.pair(method, teacher)
-            self.pairs[method, teacher] = self._add("check_pair", product, 0, needed)
-        for name in experiment.detectors:
-            self.trained[name] = self._train(name, (checks[name], *self.fetched[name]))
-        evaluated = tuple(
-            self._evaluate("evaluate_detector", layout.detector(name), name, self.trained[name])
-            for name in experiment.detectors
-        )
-        costs: tuple[PricedJob, ...] = ()
-        if order_needs_costs(experiment):
-            caches = tuple(self._features(name) for name in experiment.detectors)
-            costs = (self._add("costs", layout.costs, 0, caches),)
-        if not self.data_decides:
-            return evaluated
-        return (*evaluated, self._add("order", layout.order, 0, (*evaluated, *costs)))
-
-    def _fetch(self, chains: dict[str, Chain]) -> None:
-        """Weights of others that detectors are, or start from. The network's speed is not known."""
-        experiment, layout = self.experiment, self.layout
-        student, afresh = experiment.student.name, False
-        for member, chain in chains.items():
-            method = run_of(experiment, member).method
-            afresh |= starts_afresh(experiment, method, chain.prefixes()[0])
-        for name in experiment.detectors:
-            detector = experiment.detector(name)
-            remote = remote_weights(detector)
-            if remote is not None:
-                product = layout.fetched(remote.file)
-                job = self.downloads.get(product) or self._add("fetch", product, 0)
-                self.downloads[product] = job
-                self.fetched[name].append(job)
-            trained = detector.weights is None and detector.start_from is None
-            starts = trained or (name == student and afresh)
-            if starts and starts_pretrained(experiment, name):
-                job = self._add("pretrained", layout.detector(name).pretrained, 0)
-                self.fetched[name].append(job)
-
-    def _train(self, name: str, after: tuple[PricedJob, ...]) -> PricedJob:
-        detector, folder = self.experiment.detector(name), self.layout.detector(name)
+    def training(self, name: str) -> Price:
+        """A detector without teacher; given weights are only taken over."""
         training = self.experiment.detector_training(name)
         workload = self._workload(name, training)
         seconds = 0.0
-        if detector.weights is None:
+        if self.experiment.detector(name).weights is None:
             step = self.speed.ask("train_step", workload).seconds
             seconds = self._training_seconds(training, workload, step)
-        return self._add_model("train", folder, workload, seconds, after)
+        return self._model(workload, seconds)
 
-    def _known_stages(self, chains: dict[str, Chain]) -> tuple[PricedJob, ...]:
-        """Stages that the settings or the order step have decided: each once."""
-        by_method: dict[str, list[Chain]] = {}
-        for name, chain in chains.items():
-            by_method.setdefault(run_of(self.experiment, name).method, []).append(chain)
-        student, evaluated = self.experiment.student.name, list[PricedJob]()
-        for method, of_method in by_method.items():
-            made: dict[Chain, PricedJob] = {}
-            for chain in stages_to_train(of_method):
-                parent = None if chain.parent is None else made[chain.parent]
-                folder = self.layout.stage(method, str(chain))
-                made[chain] = self._stage(method, chain, folder, parent)
-                if chain in of_method:
-                    job = self._evaluate("evaluate_stage", folder, student, made[chain])
-                    evaluated.append(job)
-        return tuple(evaluated)
+    def stage(self, method: str, stage: Stage) -> Price:
+        """A stage by ``method``, wherever in a chain it stands."""
+        key = method, stage
+        if key not in self._stages:
+            self._stages[key] = self._stage(*key)
+        return self._stages[key]
 
-    def _unknown_stages(
-        self, chains: dict[str, Chain], ordered: tuple[PricedJob, ...]
-    ) -> tuple[PricedJob, ...]:
-        """The most that runs without an order can need: they may have no stage in common.
-
-        Runs that are alike in all that decides their stages will have the same ones.
-        """
-        evaluated: dict[tuple[Run, Chain], PricedJob] = {}
-        for name, chain in chains.items():
-            run = run_of(self.experiment, name)
-            if (run, chain) in evaluated:
-                continue
-            job: PricedJob | None = None
-            for prefix in chain.prefixes():
-                job = self._stage(run.method, prefix, None, job, ordered)
-            assert job is not None, "a chain has a stage"
-            evaluated[run, chain] = self._evaluate(
-                "evaluate_stage", None, self.experiment.student.name, job
-            )
-        return tuple(evaluated.values())
-
-    def _stage(
-        self,
-        method: str,
-        chain: Chain,
-        folder: ModelFolder | None,
-        parent: PricedJob | None,
-        ordered: tuple[PricedJob, ...] = (),
-    ) -> PricedJob:
-        experiment, teacher = self.experiment, chain.last.teacher
-        student = experiment.student.name
-        training = experiment.stage_training(method, chain.last.epochs)
-        workload = self._workload(student, training)
-        after = list(ordered)
-        if parent is not None:
-            after.append(parent)
-        elif not starts_afresh(experiment, method, chain):
-            after.append(self.trained[student])
-        if teacher is None:
-            step = self.speed.ask("train_step", workload).seconds
-        else:
-            after += [self.trained[teacher], self.pairs[method, teacher]]
-            losses = [loss.model_dump(mode="json") for loss in experiment.method(method).losses]
-            step = self.speed.distillation_step(
-                workload, workload.of_detector(experiment.detector(teacher)), as_json(losses)
-            )
-        seconds = self._training_seconds(training, workload, step)
-        return self._add_model("stage", folder, workload, seconds, after)
-
-    def _evaluate(
-        self, rule: str, folder: ModelFolder | None, name: str, model: PricedJob
-    ) -> PricedJob:
-        seconds = self.images.evaluated * self._detection(name).seconds
-        return self._add(
-            rule,
-            None if folder is None else folder.metrics,
-            seconds,
-            (model,),
-            self.experiment.resources.infer,
-            self.images.evaluated * self.speed.assumptions.detections_bytes,
+    def evaluation(self, name: str) -> Price:
+        """A detector on the validation and test images, or the student after a stage."""
+        images = self.images.evaluated
+        return Price(
+            images * self._detection(name).seconds,
+            self.experiment.resources.infer.gpus,
+            images * self.speed.assumptions.detections_bytes,
         )
 
-    def _features(self, name: str) -> PricedJob:
-        ordering, product = self.experiment.ordering, self.layout.detector(name).features
+    def features(self, name: str) -> Price:
+        """The feature cache of a detector."""
+        ordering = self.experiment.ordering
         values = ordering.images * ordering.points * self.speed.assumptions.feature_values
         # A little less in truth: the maps alone are needed, not what the head makes of them.
         seconds = ordering.images * self._detection(name).seconds
-        needed, asked = (self.trained[name],), self.experiment.resources.infer
-        return self._add("features", product, seconds, needed, asked, 4 * values)
+        return Price(seconds, self.experiment.resources.infer.gpus, 4 * values)
+
+    def longest_orders(self) -> dict[str, tuple[str, ...]]:
+        """For every chain, if the data orders any: as many of the slowest teachers as it may have.
+
+        Where the settings decide them all, there is none.
+        """
+        experiment, members = self.experiment, all_members(self.experiment)
+        if len(chains_of_runs(experiment, {})) == len(members):
+            return {}
+        training = experiment.detector_training(experiment.student.name)
+        forward = {
+            name: self.speed.ask("forward", self._workload(name, training)).seconds
+            for name in experiment.teachers
+        }
+        slowest = tuple(sorted(forward, key=lambda name: (-forward[name], name)))
+        orders = {}
+        for member in members:
+            run = run_of(experiment, member)
+            most = 1 if run.order == "direct" else teachers_at_most(experiment, run)
+            orders[member] = slowest[:most]
+        return orders
+
+    def _stage(self, method: str, stage: Stage) -> Price:
+        experiment = self.experiment
+        training = experiment.stage_training(method, stage.epochs)
+        workload = self._workload(experiment.student.name, training)
+        if stage.teacher is None:
+            step = self.speed.ask("train_step", workload).seconds
+        else:
+            losses = [loss.model_dump(mode="json") for loss in experiment.method(method).losses]
+            teacher = workload.of_detector(experiment.detector(stage.teacher))
+            step = self.speed.distillation_step(workload, teacher, as_json(losses))
+        return self._model(workload, self._training_seconds(training, workload, step))
 
     def _detection(self, name: str) -> Answer:
         """Time of one image in an evaluation."""
@@ -370,6 +346,11 @@ class _Planner:
         validated = ceil(self.images.splits["val"] / devices)
         detection = self.speed.ask("evaluation", workload.detection).seconds
         return epochs * (steps * step + validated * detection)
+
+    def _model(self, workload: Workload, seconds: float) -> Price:
+        """A job that leaves weights behind."""
+        n_bytes = 4 * self.speed.n_parameters(workload)
+        return Price(seconds, self.experiment.resources.train.gpus, n_bytes)
 
     def _workload(self, name: str, training: Training, asked: Resources | None = None) -> Workload:
         """What a step of the detector ``name`` by ``training`` depends on."""
@@ -395,68 +376,146 @@ class _Planner:
         width, height = self.speed.assumptions.image_size
         return max(1, round(width * pipeline.scale)), max(1, round(height * pipeline.scale))
 
-    def _longest_orders(self) -> dict[str, tuple[str, ...]]:
-        """For every chain that the data orders: as many of the slowest teachers as it may have."""
-        experiment = self.experiment
-        if not self.data_decides:
-            return {}
-        training = experiment.detector_training(experiment.student.name)
-        forward = {
-            name: self.speed.ask("forward", self._workload(name, training)).seconds
-            for name in experiment.teachers
-        }
-        slowest = tuple(sorted(forward, key=lambda name: (-forward[name], name)))
-        orders = {}
-        for member in all_members(experiment):
-            run = run_of(experiment, member)
-            most = 1 if run.order == "direct" else teachers_at_most(experiment, run)
-            orders[member] = slowest[:most]
-        return orders
 
-    def _add_model(
-        self,
-        rule: str,
-        folder: ModelFolder | None,
-        workload: Workload,
-        seconds: float,
-        after: Iterable[PricedJob],
-    ) -> PricedJob:
-        """A job of the rule ``train`` or ``stage``; it may be half done."""
-        part_left = 1.0 if folder is None else _part_left(folder)
-        startup = self.speed.assumptions.startup_seconds
-        resources = self.experiment.resources.train
-        n_bytes = 4 * self.speed.n_parameters(workload)
-        product = None if folder is None else folder.weights
+def _estimates(
+    planned: Sequence[PlannedJob], prices: Mapping[str, Prices], awaited: Awaited
+) -> list[Estimate]:
+    jobs = _priced(planned, prices)
+    shared = {job for one, job in zip(planned, jobs, strict=True) if one.experiment not in prices}
+    found, later = [], dict[PricedJob, list[PricedJob]]()
+    for name, of_experiment in prices.items():
+        own = [job for one, job in zip(planned, jobs, strict=True) if one.experiment == name]
+        needed = [other for job in own for other in job.after if other in shared]
+        longest = _Longest(of_experiment, own, awaited)
+        later |= {job: longest.jobs for job in own if job.task == Task("order")}
+        every = (*own, *dict.fromkeys(needed), *longest.jobs)
+        found.append(Estimate(name, every, longest.undecided, of_experiment.images))
+    counted = {job for one in found for job in one.jobs}
+    rest = [job for job in jobs if job in shared and job not in counted]
+    if rest:
+        # What waits for an order waits for the stages that it decides, too.
+        found.append(Estimate(SHARED, tuple(_after_more(job, later) for job in rest)))
+    return found
+
+
+def _after_more(job: PricedJob, later: Mapping[PricedJob, Sequence[PricedJob]]) -> PricedJob:
+    more = [one for other in job.after for one in later.get(other, ())]
+    return replace(job, after=(*job.after, *more))
+
+
+def _priced(planned: Sequence[PlannedJob], prices: Mapping[str, Prices]) -> list[PricedJob]:
+    """Every job of the plan, at its place."""
+    startup = Assumptions.load().startup_seconds
+    found: dict[int, PricedJob] = {}
+
+    def at(place: int) -> PricedJob:
+        if place not in found:
+            job = planned[place]
+            known = prices.get(job.experiment)
+            price = Price() if known is None else known.of(job.task)
+            found[place] = PricedJob(
+                job.task,
+                job.product,
+                startup + (0 if job.is_kept else price.seconds),
+                _part_left(job),
+                job.is_left,
+                job.is_kept,
+                price.gpus,
+                tuple(at(other) for other in job.after),
+                price.n_bytes,
+            )
+        return found[place]
+
+    return [at(place) for place in range(len(planned))]
+
+
+class _Longest:
+    """The most that runs without an order can need: they may have no stage in common.
+
+    Runs that are alike in all that decides their stages will have the same ones. Of a plan whose
+    orders are all known there is nothing to add.
+
+    Args:
+        prices: Of the experiment.
+        own: Its jobs that are in the plan.
+        awaited: What will be needed once the order is known.
+
+    Attributes:
+        jobs: That are not in the plan.
+        undecided: Runs that they belong to.
+    """
+
+    def __init__(self, prices: Prices, own: Sequence[PricedJob], awaited: Awaited) -> None:
+        self.jobs: list[PricedJob] = []
+        self.undecided: tuple[str, ...] = ()
+        self._prices = prices
+        self._planned = {job.task: job for job in own}
+        order = self._planned.get(Task("order"))
+        if order is None or not order.is_left:
+            return
+        self._ordered = (order, *(job for job in own if job.rule == "evaluate_detector"))
+        experiment, name = prices.experiment, prices.layout.experiment
+        decided = chains_of_runs(experiment, {})
+        alike: dict[tuple[Run, Chain], list[str]] = {}
+        for member, chain in chains_of_runs(experiment, prices.longest_orders()).items():
+            if member not in decided:
+                alike.setdefault((run_of(experiment, member), chain), []).append(member)
+        for (run, chain), members in alike.items():
+            wanted = set(awaited(experiment, name, {members[0]: chain}))
+            if self._add_chain(run.method, chain, wanted):
+                self.undecided += tuple(members)
+        # Tables come after everything that they may show.
+        shown = (*own, *self.jobs)
+        for task in awaited(experiment, name, {}):
+            if task not in self._planned:
+                self._add(task, shown)
+
+    def _add_chain(self, method: str, chain: Chain, wanted: set[Task]) -> bool:
+        """Add the stages of a chain as far as any is wanted; gives whether any is."""
+        stages: list[tuple[Chain, Task, Task]] = []
+        n_wanted = 0
+        for prefix in chain.prefixes():
+            names = (method, str(prefix))
+            stages.append((prefix, Task("stage", names), Task("evaluate_stage", names)))
+            if wanted.intersection(stages[-1][1:]):
+                n_wanted = len(stages)
+        last: PricedJob | None = None
+        for prefix, stage, evaluation in stages[:n_wanted]:
+            last = self._add(stage, self._before(method, prefix, last))
+            if evaluation in wanted:
+                self._add(evaluation, (last,))
+        return n_wanted > 0
+
+    def _before(self, method: str, chain: Chain, parent: PricedJob | None) -> list[PricedJob]:
+        """Jobs that a stage waits for."""
+        experiment, teacher = self._prices.experiment, chain.last.teacher
+        tasks = []
+        if parent is None and not starts_afresh(experiment, method, chain):
+            tasks.append(Task("train", (experiment.student.name,)))
+        if teacher is not None:
+            tasks += [Task("train", (teacher,)), Task("check_pair", (method, teacher))]
+        planned = [self._planned[task] for task in tasks if task in self._planned]
+        return [*self._ordered, *planned, *([] if parent is None else [parent])]
+
+    def _add(self, task: Task, after: Iterable[PricedJob]) -> PricedJob:
+        price = self._prices.of(task)
+        seconds = self._prices.speed.assumptions.startup_seconds + price.seconds
         job = PricedJob(
-            rule, product, startup + seconds, part_left, resources.gpus, tuple(after), n_bytes
+            task, None, seconds, gpus=price.gpus, after=tuple(after), n_bytes=price.n_bytes
         )
         self.jobs.append(job)
         return job
 
-    def _add(
-        self,
-        rule: str,
-        product: Path | None,
-        seconds: float,
-        after: Iterable[PricedJob] = (),
-        resources: Resources | None = None,
-        n_bytes: float = 0,
-    ) -> PricedJob:
-        """A job that makes ``product``."""
-        part_left = 0.0 if product is not None and product.exists() else 1.0
-        gpus = 0 if resources is None else resources.gpus
-        startup = self.speed.assumptions.startup_seconds
-        job = PricedJob(rule, product, startup + seconds, part_left, gpus, tuple(after), n_bytes)
-        self.jobs.append(job)
-        return job
 
-
-def _part_left(folder: ModelFolder) -> float:
-    """How much of a training is left: it says itself how far it is."""
-    if folder.weights.exists():
+def _part_left(job: PlannedJob) -> float:
+    """How much of a job is left: a training says itself how far it is."""
+    if not job.is_left:
         return 0.0
+    # Weights that are there and yet made again are made from something else.
+    if job.task.rule not in ("train", "stage") or job.is_kept or job.product.exists():
+        return 1.0
     try:
-        progress = json.loads(folder.progress.read_bytes())
+        progress = json.loads(ModelFolder(job.product.parent, job.product).progress.read_bytes())
         return 1 - min(1, max(0, progress["iteration"] / progress["iterations"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return 1.0
@@ -477,10 +536,14 @@ def total(estimates: Iterable[Estimate]) -> Estimate:
 
 
 def count_rules(estimate: Estimate) -> dict[str, tuple[int, int]]:
-    """Rule → jobs done, jobs left; in the order of the workflow."""
+    """Rule → jobs done, jobs left; rules come after those whose results they need."""
     every = Counter(job.rule for job in estimate.jobs)
     left = Counter(job.rule for job in estimate.left)
-    return {rule: (every[rule] - left[rule], left[rule]) for rule in sorted(every, key=RULES.index)}
+    before: dict[str, set[str]] = {rule: set() for rule in every}
+    for job in estimate.jobs:
+        before[job.rule].update(other.rule for other in job.after if other.rule != job.rule)
+    rules = TopologicalSorter(before).static_order()
+    return {rule: (every[rule] - left[rule], left[rule]) for rule in rules if rule in every}
 
 
 HEADINGS = ("experiment", "jobs left", "GPU hours", "hours in turn", "hours at once", "disk")
@@ -522,6 +585,9 @@ def notes(estimates: Sequence[Estimate], speed: Speed) -> list[str]:
     for known_from, names in images.items():
         whose = f" ({', '.join(names)})" if len(images) > 1 else ""
         lines.append(f"Images: {known_from}{whose}.")
+    if n_kept := sum(job.is_kept for job in total(estimates).jobs):
+        whose = "1 job takes its" if n_kept == 1 else f"{n_kept} jobs take their"
+        lines.append(f"{whose} results from the store, in as long as a job needs to start.")
     if any(one.undecided for one in estimates):
         lines.append("≤: the data decides the order of some runs, which count at their longest.")
     return lines

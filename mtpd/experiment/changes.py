@@ -6,7 +6,7 @@ result is up to date while its recipe says the same today. Times and paths are n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from mtpd.experiment.recipes import (
 from mtpd.experiment.records import Record, read_record
 from mtpd.experiment.runs import all_members
 from mtpd.files import digest_of, read_json
-from mtpd.store import Store
+from mtpd.store import Entry, Store
 
 
 class Changes:
@@ -48,6 +48,7 @@ class Changes:
         self.recipes, self.store, self.digests = recipes, store, digests
         self.unrecorded: set[Task] = set()
         self._found: dict[Task, tuple[str, ...]] = {}
+        self._entries: dict[Task, Entry | None] = {}
 
     def of(self, task: Task) -> tuple[str, ...]:
         """What has changed for a job, in words; empty: nothing, or it has no results yet."""
@@ -66,16 +67,20 @@ class Changes:
         """
         # The order first: which chains there are, and so what a table has, follows from it.
         for task in sorted(self.unrecorded, key=lambda task: task.rule != "order"):
-            self.recipes.forget(task)
-            recipe = self.recipes.of(task)
-            inputs = {role: self.digest(source) for role, source in recipe.inputs.items()}
-            known = {role: digest for role, digest in inputs.items() if digest is not None}
-            is_known = known.keys() == inputs.keys() and UNKNOWN not in str(recipe.settings)
-            if is_known and not self._place(task).exists():
-                layout, identity = self.recipes.layout, recipe.identity(known)
-                parts = prepared_parts(layout.dataset) if task.rule == "data" else {}
-                Record(identity, recipe.settings, known, parts).save(self._place(task))
-                keep(self.store, recipe, identity, layout.experiment)
+            now = Changes(self.recipes.again(), self.store, self.digests)
+            now.adopt_one(task)
+
+    def adopt_one(self, task: Task) -> None:
+        """As :meth:`adopt`, for one job."""
+        recipe, layout = self.recipes.of(task), self.recipes.layout
+        inputs = {role: self.digest(source) for role, source in recipe.inputs.items()}
+        known = {role: digest for role, digest in inputs.items() if digest is not None}
+        is_known = known.keys() == inputs.keys() and UNKNOWN not in str(recipe.settings)
+        if is_known and recipe.is_made and not self._place(task).exists():
+            identity = recipe.identity(known)
+            parts = prepared_parts(layout.dataset) if task.rule == "data" else {}
+            Record(identity, recipe.settings, known, parts).save(self._place(task))
+            keep(self.store, recipe, identity, layout.experiment)
 
     def digest(self, source: Input) -> str | None:
         """Digest of an input as it is, or will be taken from the store; None: it will be new."""
@@ -84,6 +89,13 @@ class Changes:
         if self.of(source.task):
             return None
         return self.digests.of(source.path) or self._stored(source)
+
+    def is_kept(self, task: Task) -> bool:
+        """Whether the store has a job's results as they would be today; False: or nobody can tell.
+
+        What the data step will make is not known before it has run.
+        """
+        return self._kept(task) is not None
 
     def _changes(self, task: Task) -> Iterator[str]:
         recipe = self.recipes.of(task)
@@ -103,7 +115,9 @@ class Changes:
                 yield f"{role}: changed"
         if task.rule == "data":
             yield from (
-                f"{split}: images changed" for split in record.settings if self._other(split)
+                f"{split}: images changed"
+                for split in record.settings
+                if self._has_other_images(split)
             )
 
     def _without_record(self, recipe: Recipe) -> Iterator[str]:
@@ -122,7 +136,7 @@ class Changes:
 
     def _prepared(self, part: str) -> str | None:
         """Digest of a part of the prepared data, as far as the user's files are what they were."""
-        record = read_record(self._place(Task("data")))
+        record = self._data
         if record is None:
             dataset = self.recipes.layout.dataset
             return prepared_parts(dataset).get(part) if dataset.is_file() else None
@@ -131,7 +145,7 @@ class Changes:
         split = "train" if part == "classes" else part
         if any(_differences(record.settings.get(split), now[split])):
             return self._classes if part == "classes" else None
-        if part != "classes" and self._other(split):
+        if part != "classes" and self._has_other_images(split):
             return None
         return record.outputs.get(part)
 
@@ -141,13 +155,21 @@ class Changes:
         names = class_names(self.recipes.experiment.data)
         return None if names is None else digest_of(names)
 
-    def _other(self, split: str) -> bool:
+    @cached_property
+    def _data(self) -> Record | None:
+        return read_record(self._place(Task("data")))
+
+    @cached_property
+    def _samples(self) -> dict[str, Any]:
+        """Description of every prepared split, with the sample of its images."""
+        dataset = self.recipes.layout.dataset
+        found: dict[str, Any] = read_json(dataset)["splits"] if dataset.is_file() else {}
+        return found
+
+    def _has_other_images(self, split: str) -> bool:
         """Whether a sample of the split's images has other bytes than when it was prepared."""
-        layout, data = self.recipes.layout, self.recipes.experiment.data
-        found = (
-            read_json(layout.dataset)["splits"].get(split, {}) if layout.dataset.is_file() else {}
-        )
-        folder = images_folder(data, split, layout.data)
+        found = self._samples.get(split, {})
+        folder = images_folder(self.recipes.experiment.data, split, self.recipes.layout.data)
         if not found.get("sample") or not folder.is_dir():
             return False
         digest = self.digests.of_all(folder / name for name in found["sample"])
@@ -155,10 +177,31 @@ class Changes:
 
     def _stored(self, source: Made) -> str | None:
         """Digest of a missing file that the store will give back; None: it will not."""
-        recipe = self.recipes.of(source.task)
-        inputs = {role: self.digest(one) for role, one in recipe.inputs.items()}
-        entry = self.store.find(recipe.kind, recipe.identity(inputs)) if recipe.kind else None
-        name = str(source.path.relative_to(recipe.folder))
+        return self._digest_in(self._entry(source.task, self.digest), source)
+
+    def _kept(self, task: Task) -> Entry | None:
+        """As :meth:`is_kept`, where inputs too may be about to come from the store."""
+        if task not in self._entries:
+            self._entries[task] = self._entry(task, self._coming)
+        return self._entries[task]
+
+    def _coming(self, source: Input) -> str | None:
+        """As :meth:`digest`, but of a changed result the store may have today's."""
+        known = self.digest(source)
+        if known is None and isinstance(source, Made):
+            return self._digest_in(self._kept(source.task), source)
+        return known
+
+    def _entry(self, task: Task, digest: Callable[[Input], str | None]) -> Entry | None:
+        """What the store has for a job, given the digests of its inputs."""
+        recipe = self.recipes.of(task)
+        inputs = {role: digest(one) for role, one in recipe.inputs.items()}
+        if not recipe.kind or None in inputs.values():
+            return None
+        return self.store.find(recipe.kind, recipe.identity(inputs))
+
+    def _digest_in(self, entry: Entry | None, source: Made) -> str | None:
+        name = str(source.path.relative_to(self.recipes.of(source.task).folder))
         return None if entry is None else entry.files.get(name)
 
     def _place(self, task: Task) -> Path:

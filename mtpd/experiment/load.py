@@ -38,11 +38,21 @@ def open_experiment(
     Raises:
         UserError: The experiment or the settings are wrong.
     """
-    workflow, path = workflow_settings(), Path(given)
-    if path.suffix not in (".yaml", ".yml") and path == Path(path.name):
-        path = experiment_path(str(given), workflow.folder)
+    workflow, path = workflow_settings(), experiment_file(given)
     experiment = load_experiment(path, data_root or workflow.data_roots.get(path.stem))
     return experiment, Layout(results or workflow.results, path.stem)
+
+
+def experiment_file(given: Path | str) -> Path:
+    """Path of an experiment's YAML file, given so or by its name.
+
+    Raises:
+        UserError: The name is none.
+    """
+    path = Path(given)
+    if path.suffix not in (".yaml", ".yml") and path == Path(path.name):
+        return experiment_path(str(given), workflow_settings().folder)
+    return path
 
 
 def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:

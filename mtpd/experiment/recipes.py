@@ -192,10 +192,6 @@ class Recipes:
         """The same, with configs and digests to be read anew."""
         return Recipes(self.experiment, self.layout, self.zoo, Digests())
 
-    def forget(self, task: Task) -> None:
-        """Make the recipe anew when it is next asked for, from the order that is known by then."""
-        self._recipes.pop(task, None)
-
     def data(self) -> Recipe:
         """The prepared data set."""
         experiment = self.experiment

@@ -1,4 +1,4 @@
-"""Estimates worked out by hand.
+"""Estimates worked out by hand, of the jobs that Snakemake plans.
 
 The micro experiment has 8, 4 and 4 images in batches of 4, for one epoch; `b` is the slow teacher.
 A run of its own, `progressive`, is decided; the order of `direct` is not.
@@ -11,10 +11,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from micro import MICRO, PROJECT, SMALL, changed
 
 from mtpd.data.dataset import Dataset, Split
@@ -28,10 +31,13 @@ from mtpd.estimation.estimate import (
     workloads,
 )
 from mtpd.estimation.images import count_images
+from mtpd.estimation.plan import PlannedJob
 from mtpd.estimation.speed import Assumptions, Calibration, Measurement, Speed
 from mtpd.experiment.load import load_experiment
+from mtpd.experiment.recipes import Task
 from mtpd.layout import Layout
 from mtpd.settings.experiment import Experiment
+from mtpd.steps.estimate import dry_run
 
 STARTUP = Assumptions.load().startup_seconds
 SECONDS = {"train_step": 2.0, "forward": 1.0}
@@ -63,9 +69,24 @@ def measured(device: str) -> Calibration:
     return Calibration(measurements=tuple(found))
 
 
+def planned(layout: Layout, settings: dict[str, Any]) -> list[PlannedJob]:
+    """What Snakemake plans of an experiment."""
+    folder = layout.results / "experiments"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{layout.experiment}.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    return dry_run(folder, [layout.experiment], layout.results)
+
+
+def priced(
+    layout: Layout, settings: dict[str, Any], jobs: Sequence[PlannedJob], speed: Speed
+) -> Estimate:
+    (found,) = estimate(jobs, [(Experiment.model_validate(settings), layout)], speed)
+    return found
+
+
 def estimated(layout: Layout, *changes: tuple[str, Any], device: str = "cpu") -> Estimate:
-    experiment = Experiment.model_validate(changed(MICRO, *changes))
-    return estimate(experiment, layout, Speed(measured(device)))
+    settings = changed(MICRO, *changes)
+    return priced(layout, settings, planned(layout, settings), Speed(measured(device)))
 
 
 @pytest.fixture
@@ -73,13 +94,35 @@ def layout(tmp_path: Path) -> Layout:
     return Layout(tmp_path, "micro")
 
 
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> list[PlannedJob]:
+    """Of the micro experiment, of which nothing is there."""
+    return planned(Layout(tmp_path_factory.mktemp("fresh"), "micro"), MICRO)
+
+
+@pytest.fixture
+def micro(layout: Layout, plan: list[PlannedJob]) -> Callable[..., Estimate]:
+    """Price the plan with some of the jobs done, its results lying in ``layout``."""
+
+    def price(*done: Task) -> Estimate:
+        folders = [(layout.detector(name), Task("train", (name,))) for name in "abc"]
+        weights = {task: folder.weights for folder, task in folders}
+        jobs = [
+            replace(job, is_left=job.task not in done, product=weights.get(job.task, job.product))
+            for job in plan
+        ]
+        return priced(layout, MICRO, jobs, Speed(measured("cpu")))
+
+    return price
+
+
 def seconds_of(found: Estimate, rule: str) -> list[float]:
     """Without the time that a job takes to start."""
     return [job.seconds - STARTUP for job in found.jobs if job.rule == rule]
 
 
-def test_every_job_by_hand(layout: Layout) -> None:
-    found = estimated(layout)
+def test_every_job_by_hand(micro: Callable[..., Estimate]) -> None:
+    found = micro()
     # Two steps and four validation images; the student, a, b, c.
     assert seconds_of(found, "train") == pytest.approx([2 * 2 + 4 * 0.5] * 2 + [9, 6])
     # The student's step and the teacher's pass: a, then b; b once more where nobody knows yet.
@@ -187,7 +230,9 @@ def test_a_budget_has_the_epochs_of_the_other_run(layout: Layout) -> None:
 
 
 def test_weights_that_are_given_are_not_trained(layout: Layout) -> None:
-    found = estimated(layout, ("teachers.b.weights", "b.pth"))
+    weights = layout.results / "b.pth"
+    weights.touch()
+    found = estimated(layout, ("teachers.b.weights", str(weights)))
     assert seconds_of(found, "train") == pytest.approx([6, 6, 0, 6])
 
 
@@ -202,15 +247,17 @@ def test_a_student_that_starts_from_its_backbone_waits_for_no_baseline(layout: L
     assert ends[0] - ends[1] == pytest.approx(9 - 6)  # a's training instead
 
 
-def test_what_is_there_is_done(layout: Layout) -> None:
-    fresh = estimated(layout)
-    student, b = layout.detector("student"), layout.detector("b")
-    for file in (student.weights, student.metrics, layout.stage("fm", "a").weights):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+def test_what_is_there_is_done(layout: Layout, micro: Callable[..., Estimate]) -> None:
+    fresh = micro()
+    b = layout.detector("b")
     b.path.mkdir(parents=True)
     b.progress.write_text(json.dumps({"iteration": 1, "iterations": 4}))
-    found = estimated(layout)
+    done = (
+        Task("train", ("student",)),
+        Task("evaluate_detector", ("student",)),
+        Task("stage", ("fm", "a")),
+    )
+    found = micro(*done)
     rules = count_rules(found)
     assert rules["train"] == rules["evaluate_detector"] == (1, 3)
     assert rules["stage"] == (1, 2)
@@ -218,23 +265,53 @@ def test_what_is_there_is_done(layout: Layout) -> None:
     assert 3600 * (fresh.hours_in_turn - found.hours_in_turn) == pytest.approx(saved)
     assert len(found.left) == len(found.jobs) - 3
     b.progress.write_text("{")
-    assert estimated(layout).hours_in_turn > found.hours_in_turn
+    assert micro(*done).hours_in_turn > found.hours_in_turn
 
 
-def test_disk_is_what_the_jobs_left_will_write(layout: Layout) -> None:
-    found = estimated(layout)
+def test_weights_that_are_made_again_are_not_half_done(
+    layout: Layout, micro: Callable[..., Estimate]
+) -> None:
+    fresh, b = micro(), layout.detector("b")
+    b.path.mkdir(parents=True)
+    b.weights.touch()
+    b.progress.write_text(json.dumps({"iteration": 4, "iterations": 4}))
+    assert micro().hours_in_turn == fresh.hours_in_turn
+
+
+def test_what_the_store_has_counts_as_a_start(layout: Layout, plan: list[PlannedJob]) -> None:
+    speed = Speed(measured("cpu"))
+    jobs = [replace(job, is_kept=job.task.rule == "stage") for job in plan]
+    found, fresh = (priced(layout, MICRO, some, speed) for some in (jobs, plan))
+    # a, a+b; the stage that the data decides is not known.
+    assert seconds_of(found, "stage") == pytest.approx([0, 0, 9])
+    assert 3600 * (fresh.hours_in_turn - found.hours_in_turn) == pytest.approx(8 + 9)
+    text = format_estimate([found], speed)
+    assert "2 jobs take their results from the store" in text
+    assert "store" not in format_estimate([fresh], speed)
+
+
+def test_a_finished_experiment_has_nothing_left(layout: Layout, plan: list[PlannedJob]) -> None:
+    speed = Speed(measured("cpu"))
+    found = priced(layout, MICRO, [replace(job, is_left=False) for job in plan], speed)
+    assert found.undecided == ()
+    assert len(found.jobs) == len(plan)
+    assert (found.left, found.hours_in_turn, found.hours_at_once) == ((), 0, 0)
+    assert f"0 of {len(plan)}" in format_estimate([found], speed)
+
+
+def test_disk_is_what_the_jobs_left_will_write(micro: Callable[..., Estimate]) -> None:
+    found = micro()
     dumps = 6 * 8 * Assumptions.load().detections_bytes
     assert found.n_bytes == pytest.approx(7 * 4 * 1_000_000 + dumps)
-    layout.detector("a").path.mkdir(parents=True)
-    layout.detector("a").weights.touch()
-    assert found.n_bytes - estimated(layout).n_bytes == pytest.approx(4 * 1_000_000)
+    less = micro(Task("train", ("a",)))
+    assert found.n_bytes - less.n_bytes == pytest.approx(4 * 1_000_000)
 
 
 def test_names_do_not_matter(layout: Layout) -> None:
     renamed = changed(MICRO, ("student.name", "other"), ("teachers.b", ...), ("runs", {}))
     renamed["teachers"]["new"] = MICRO["teachers"]["b"]
     speed = Speed(measured("cpu"))
-    found = estimate(Experiment.model_validate(renamed), layout, speed)
+    found = priced(layout, renamed, planned(layout, renamed), speed)
     assert seconds_of(found, "train") == pytest.approx([6, 6, 6, 9])
     assert {answer.source for answer in speed.answers.values()} == {"measured"}
 
@@ -251,7 +328,7 @@ def test_calibration_measures_what_the_estimate_asks(layout: Layout) -> None:
 
 
 def test_images_of_prepared_data_come_first(layout: Layout, tmp_path: Path) -> None:
-    split = Split(tmp_path / "a.json", tmp_path, 100, 1000, "0")
+    split = Split(layout.data / "a.json", tmp_path, 100, 1000, "0")
     Dataset(("one",), False, {"train": split, "val": split}).save(layout.dataset)
     images = count_images(Experiment.model_validate(MICRO), layout)
     assert (images.splits, images.evaluated) == ({"train": 100, "val": 100}, 100)
@@ -317,14 +394,14 @@ def test_images_of_voc_are_listed(layout: Layout, tmp_path: Path) -> None:
     assert count_images(experiment, layout).splits == {"train": 2, "val": 1}
 
 
-def test_the_text_says_what_it_rests_on(layout: Layout) -> None:
-    experiment, speed = Experiment.model_validate(MICRO), Speed(measured("cpu"))
-    text = format_estimate([estimate(experiment, layout, speed)], speed)
+def test_the_text_says_what_it_rests_on(layout: Layout, plan: list[PlannedJob]) -> None:
+    speed = Speed(measured("cpu"))
+    text = format_estimate([priced(layout, MICRO, plan, speed)], speed)
     assert "≤ 23 of 23" in text
     assert "Speeds: measured on Test cpu." in text
     assert "Images: settings." in text
     speed = Speed(Calibration())
-    text = format_estimate([estimate(experiment, layout, speed)], speed)
+    text = format_estimate([priced(layout, MICRO, plan, speed)], speed)
     assert "Speeds: assumed, for a CPU; `mtpd calibrate` measures them." in text
     assert f"count as retinanet r50: {SMALL}." in text
 
@@ -340,15 +417,14 @@ def test_a_total_is_the_sum_and_experiments_run_beside_each_other(tmp_path: Path
 
 
 def test_ten_experiments_take_under_a_second(tmp_path: Path) -> None:
-    files = sorted((PROJECT / "config" / "experiments").glob("*.yaml"))
-    experiments = [(file.stem, load_experiment(file)) for file in files]
+    files = sorted((PROJECT / "config" / "experiments").glob("*.yaml"))[:10]
+    loaded = [(load_experiment(file), Layout(tmp_path, file.stem)) for file in files]
+    jobs = dry_run(files[0].parent, [file.stem for file in files], tmp_path)
     began, speed = time.process_time(), Speed(Calibration())
-    found = [
-        estimate(experiment, Layout(tmp_path, name), speed)
-        for name, experiment in (experiments * 10)[:10]
-    ]
+    found = estimate(jobs, loaded, speed)
     assert format_estimate(found, speed)
     assert time.process_time() - began < 1
+    assert [one.name for one in found] == [file.stem for file in files]
 
 
 def test_the_command_imports_nothing_heavy(write_experiment: Any, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from micro import PROJECT
 
-from mtpd.estimation.estimate import estimate, workloads
+from mtpd.chains import Stage
+from mtpd.estimation.estimate import Prices, workloads
 from mtpd.estimation.speed import Calibration, Speed, Workload
 from mtpd.experiment.load import load_experiment
 from mtpd.files import read_json
@@ -33,7 +34,8 @@ def test_the_estimate_is_near_a_real_training(write_experiment: Any, tmp_path: P
     ]
     calibrate(of_student, calibration_file(results), steps=5)
     speed = Speed(Calibration.load(calibration_file(results)))
-    jobs = estimate(experiment, layout, speed).jobs
+    prices = Prices(experiment, layout, speed)
+    student, *teachers = (prices.training(name) for name in experiment.detectors)
     sources = {load.options: answer.source for (_, load), answer in speed.answers.items()}
     assert sources.pop("{}") == "measured"
     assert set(sources.values()) == {"assumed"}
@@ -45,8 +47,8 @@ def test_the_estimate_is_near_a_real_training(write_experiment: Any, tmp_path: P
     assert epoch["iterations"] == 8
     # Two cores are shared with whatever else runs there, and training reads images besides.
     assert 0.2 < 8 * step / epoch["train_seconds"] < 5
-    student = next(job for job in jobs if job.rule == "train")
-    assert student.seconds - speed.assumptions.startup_seconds > 8 * step
+    assert student.seconds > 8 * step
+    assert all(teacher.seconds > 0 for teacher in teachers)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,9 @@ def test_a_pair_is_measured_and_used(write_experiment: Any, tmp_path: Path) -> N
     assert len(pairs) == 1
     calibrate(pairs, calibration_file(tmp_path), steps=1)
     known = Speed(Calibration.load(calibration_file(tmp_path)))
-    estimate(experiment, layout, known)
+    prices = Prices(experiment, layout, known)
+    assert prices.stage("fm", Stage("b")).seconds > 0
+    prices.training("student")
     sources = {kind: answer.source for (kind, _), answer in known.answers.items()}
     assert sources["distillation_step"] == "measured"
     assert sources["train_step"] == "assumed"

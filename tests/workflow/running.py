@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,17 @@ CHOSEN = {
     "seeds": {"method": "fm", "order": ["b"], "seeds": [0, 1, 2]},
 }
 """Runs of the micro experiment: those whose teachers are named, and with them others."""
+
+
+@contextmanager
+def away(path: Path) -> Iterator[None]:
+    """Have a file or folder out of the way for a while."""
+    kept = path.with_name("kept")
+    path.rename(kept)
+    try:
+        yield
+    finally:
+        kept.rename(path)
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,24 @@ def test_results_deleted_by_hand_come_from_the_store(copied: Project) -> None:
     assert copied.planned() == []
 
 
+def test_a_stage_is_kept_whose_changed_beginning_is_kept_too(copied: Project) -> None:
+    experiment = load_experiment(copied.folder / "experiments" / "micro.yaml")
+    record = copied.results / "made" / "stage" / "fm" / "a.json"
+    record.write_text(record.read_text().replace('"epochs": 1', '"epochs": 2'))
+    layout, digests = Layout(copied.folder / "results", "micro"), Digests()
+    found = Changes(
+        Recipes(experiment, layout, Zoo(), digests), Store(copied.folder / ".mtpd-store"), digests
+    )
+    begun, whole = (Task("stage", ("fm", chain)) for chain in ("a", "a+b"))
+    assert found.of(begun)
+    assert found.of(whole) == ("student: changed",)
+    assert found.is_kept(begun)
+    assert found.is_kept(whole)
+    assert not found.is_kept(Task("results"))
+    nowhere = Changes(found.recipes, Store(copied.folder / "nowhere"), digests)
+    assert not nowhere.is_kept(begun)
+
+
 def weights_of(project: Project) -> dict[str, str]:
     found = project.results.rglob("*.pth")
     return {str(path.relative_to(project.results)): sha256_of(path) for path in found}

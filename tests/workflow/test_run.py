@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from mmdet.apis import init_detector
-from running import CHOSEN, Project
+from running import CHOSEN, Project, away
 
 from mtpd.files import read_json
 
@@ -88,17 +88,6 @@ DELETED = [
     ("stages/fm/c/detections", ["all", "evaluate_stage fm c", "results"]),
     ("figures/val_ap.png", ["all", "results"]),
 ]
-
-
-@contextmanager
-def away(path: Path) -> Iterator[None]:
-    """Have a file or folder out of the way for a while."""
-    kept = path.with_name("kept")
-    path.rename(kept)
-    try:
-        yield
-    finally:
-        kept.rename(path)
 
 
 @pytest.mark.parametrize(("deleted", "expected"), DELETED)

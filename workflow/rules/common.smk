@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mtpd.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
 from mtpd.errors import UserError
-from mtpd.estimation.estimate import estimate, format_estimate
+from mtpd.estimation.estimate import awaited_by_all, estimate, format_estimate
+from mtpd.estimation.plan import PLAN, planned_jobs, write_plan
 from mtpd.estimation.speed import Calibration, Speed
 from mtpd.digests import Digests
 from mtpd.experiment import runs
@@ -191,10 +192,57 @@ def say_changes():
         )
 
 
+def is_kept(name, task):
+    """Whether a job of an experiment will take its results from the store."""
+    # The data step takes no time that counts, and what it reads may be large.
+    if task.rule == "data" or not STORE.folder.is_dir():
+        return False
+    return changes_of(name).is_kept(task)
+
+
+def awaited(experiment, name, chains):
+    """What Snakemake will plan once the order of an experiment is known, if it has these chains."""
+    planned = list(workflow.dag.jobs)
+    everything = awaited_by_all(experiment, name, chains)
+    if name in WORKFLOW.experiments and any(job.rule.name == "all" for job in planned):
+        yield from everything
+    elif any(
+        job.rule.name == "results" and job.wildcards.experiment == name
+        for job in planned
+    ):
+        yield from (task for task in everything if task.rule == "evaluate_stage")
+    for job in planned:
+        if job.rule.name in ("paper_table", "paper_figure"):
+            key = f"{job.rule.name.removeprefix('paper_')}s.{job.wildcards.item}"
+            sources = paper_sources(
+                key, lambda other: chains if other == name else decided_chains_of(other)
+            )
+            yield from (made.task for owner, made in sources if owner == name)
+
+
+def say_estimate():
+    """Say what the planned jobs take, or give them to the command that asked for them."""
+    jobs = planned_jobs(workflow.dag, is_kept)
+    if PLAN in os.environ:
+        write_plan(Path(os.environ[PLAN]), jobs)
+        return
+    names = dict.fromkeys(job.experiment for job in jobs if job.experiment)
+    experiments = [(experiment_named(name), Layout(RESULTS, name)) for name in names]
+    speed = Speed(Calibration.load(calibration_file(RESULTS)))
+    estimates = estimate(jobs, experiments, speed, awaited)
+    print(f"\n{format_estimate(estimates, speed)}", file=sys.stderr)
+
+
 def end_planning():
-    """Record what was found out; a dry run also says what has changed."""
+    """Record what was found out; a dry run also says what has changed, and what it takes."""
     if workflow.dryrun:
         say_changes()
+        # Without a scheduler Snakemake has stopped before it knew all jobs.
+        if workflow.scheduler is not None:
+            try:
+                say_estimate()
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
     else:
         for found in CHANGES.values():
             found.adopt()
@@ -234,21 +282,6 @@ def fetched_weights(wildcards):
         return []
     FETCHED[remote.file] = remote
     return layout_of(wildcards).fetched(remote.file)
-
-
-@cache
-def say_estimate(names):
-    """At a dry run, say at its end what the jobs that are left take; gives no input."""
-    if workflow.dryrun:
-        speed = Speed(Calibration.load(calibration_file(RESULTS)))
-        estimates = [
-            estimate(experiment_named(name), Layout(RESULTS, name), speed)
-            for name in names
-        ]
-        atexit.register(
-            print, f"\n{format_estimate(estimates, speed)}", file=sys.stderr
-        )
-    return []
 
 
 def remote_file(wildcards):
