@@ -114,11 +114,8 @@ class Changes:
             elif self.digest(recipe.inputs[role]) != record.inputs[role]:
                 yield f"{role}: changed"
         if task.rule == "data":
-            yield from (
-                f"{split}: images changed"
-                for split in record.settings
-                if self._has_other_images(split)
-            )
+            others = filter(self._has_other_images, record.settings)
+            yield from (f"{split}: images changed" for split in others)
 
     def _without_record(self, recipe: Recipe) -> Iterator[str]:
         """Results of an earlier version are taken as they are, unless something shows otherwise."""
