@@ -70,5 +70,5 @@ schema: .venv/.runtime ## workflow/schemas from the types of the settings
 report: .venv/.runtime ## results/demo/report.html
 	$(BIN)/snakemake --config experiments=demo --report results/demo/report.html
 
-clean: ## remove what the workflow produced
+clean: ## remove results; what was trained stays in .mtpd-store (`mtpd store clean`)
 	rm -rf results .snakemake
