@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -108,3 +109,27 @@ def test_entries_are_listed_and_removed(tmp_path: Path, made: Path) -> None:
     assert [entry.identity for entry in store.entries()] == ["b"]
     (store.folder / "evaluation" / "b" / "entry.json").write_text("{}")
     assert list(store.entries()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": {"../outside": "0"}},
+        {"files": {"/outside": "0"}},
+        {"files": ["metrics.json"]},
+        {"kind": "..", "identity": "made"},
+        {"added": "by a later version"},
+    ],
+)
+def test_an_entry_that_is_none_is_not_there_and_is_replaced(
+    tmp_path: Path, made: Path, change: dict[str, object]
+) -> None:
+    store = Store(tmp_path / "store")
+    kept(store, made)
+    path = store.folder / "evaluation" / "1234" / "entry.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert store.take("evaluation", "1234", tmp_path / "there") is None
+    assert list(store.entries()) == []
+    assert not (tmp_path / "outside").exists()
+    kept(store, made)
+    assert store.take("evaluation", "1234", tmp_path / "there") is not None
