@@ -18,6 +18,9 @@ from mtpd.files import digest_of, sha256_of, write_json
 SETTLED_SECONDS = 2.0
 """A file changed a moment ago may change again without another time of change."""
 
+UNKNOWN = "unknown"
+"""In place of the digest of a user's file that is not there: it counts as unchanged."""
+
 MAX_REMEMBERED = 200_000
 """Entries; when there are more, those that were not asked for are forgotten."""
 

@@ -15,8 +15,10 @@ from typing import Any
 from mmengine.config import Config
 
 from mtpd.detectors.datasets import innermost
+from mtpd.detectors.own_config import HEADS
 from mtpd.detectors.schedule import schedule_config
 from mtpd.detectors.sources import is_remote
+from mtpd.digests import UNKNOWN
 from mtpd.settings.experiment import ImagePipeline, Training
 
 Digest = Callable[[Path], str | None]
@@ -96,25 +98,24 @@ def _set(settings: ImagePipeline | Training, *keys: str) -> dict[str, Any]:
     return settings.model_dump(mode="json", include=set(keys), exclude_defaults=True)
 
 
-def _with_digests(part: Any, digest: Digest) -> Any:
+def _with_digests(part: Any, digest: Digest, is_head: bool = False) -> Any:
     """A part of a model config with the digest of every file of weights in place of its path.
 
-    What a file that is not there has inside is not known. The number of classes is left out: it is
-    the data's, whatever the config says.
+    A head's number of classes is left out: it is the data's, whatever the config says.
     """
     if isinstance(part, list | tuple):
-        return [_with_digests(item, digest) for item in part]
+        return [_with_digests(item, digest, is_head) for item in part]
     if not isinstance(part, dict):
         return part
     return {
         key: _weights(value, digest)
         if key in CHECKPOINTS and isinstance(value, str)
-        else _with_digests(value, digest)
+        else _with_digests(value, digest, key in HEADS)
         for key, value in part.items()
-        if key != "num_classes"
+        if not (is_head and key == "num_classes")
     }
 
 
 def _weights(value: str, digest: Digest) -> str:
     """Content of weights that a part starts from: an address stands for itself."""
-    return value if is_remote(value) or not value else digest(Path(value)) or "unknown"
+    return value if is_remote(value) or not value else digest(Path(value)) or UNKNOWN

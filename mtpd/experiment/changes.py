@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mtpd.data.sources import class_names, images_folder
-from mtpd.digests import Digests
+from mtpd.digests import UNKNOWN, Digests
 from mtpd.experiment.keeping import keep
 from mtpd.experiment.recipes import (
     BEGINNING,
-    UNKNOWN,
     Input,
     Made,
     Prepared,

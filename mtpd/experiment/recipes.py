@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mtpd.chains import Chain
 from mtpd.data.sources import PROTOCOLS, source_content, splits_of
-from mtpd.digests import Digests
+from mtpd.digests import UNKNOWN, Digests
 from mtpd.experiment.orders import known_chains
 from mtpd.experiment.runs import order_needs_costs, order_settings, run_of, starts_afresh
 from mtpd.files import digest_of, read_json
@@ -29,9 +29,6 @@ from mtpd.zoo.sources import remote_weights
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-
-UNKNOWN = "unknown"
-"""In place of what cannot be told, as the user's files are not there: it counts as unchanged."""
 
 BEGINNING = "…"
 """Ends a digest of which only the beginning is known, as the file is not fetched yet."""
