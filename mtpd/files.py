@@ -52,6 +52,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_with_empty_folders(path: Path) -> None:
+    """Remove a file, and the folders around it as far as they are empty then."""
+    path.unlink(missing_ok=True)
+    for folder in path.parents:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON; NaN and infinity are refused, as JSON has neither."""
     with whole_file(path) as temporary:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from mtpd.errors import UserError
+from mtpd.files import write_json
 from mtpd.lease import Gpu, installed_gpus, leased_gpus
 
 UUIDS = tuple(f"GPU-{digit * 8}-0000-0000-0000-000000000000" for digit in "abc")
@@ -536,9 +537,14 @@ def step(*_):
 
 steps_done = []
 real, mtpd.lease.leased_gpus = mtpd.lease.leased_gpus, lease
-functions = {"train": "train_detector", "stage": "train_stage", "features": "cache_features"}
+functions = {
+    "train": "train_detector",
+    "stage": "train_stage",
+    "features": "cache_features",
+    "evaluate": "evaluate_detector",
+}
 for name in ("train", "stage", "evaluate", "features"):
-    steps = SimpleNamespace(**{functions.get(name, name): step})
+    steps = SimpleNamespace(**{functions[name]: step})
     sys.modules[f"mtpd.steps.{name}"] = steps
 for command in sys.argv[2:]:
     name, *options = command.split()
@@ -547,15 +553,29 @@ print(*steps_done)
 """
 
 
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A folder of results with what the commands need, by name only."""
+    folder = tmp_path / "results"
+    splits = {split: {"sha256": ""} for split in ("train", "val", "test")}
+    write_json(folder / "micro" / "data" / "dataset.json", {"splits": splits, "classes": []})
+    for name in ("student", "a"):
+        path = folder / "micro" / "detectors" / name / "model.pth"
+        path.parent.mkdir(parents=True)
+        path.write_text(name)
+    return folder
+
+
 @pytest.mark.parametrize("gpus", [(1, 0), (0, 1)])
 def test_the_commands_lease_what_the_experiment_says(
-    machine, write_experiment, start, gpus: tuple[int, int]
+    machine, write_experiment, start, results: Path, gpus: tuple[int, int]
 ) -> None:
     machine(UUIDS[:2])
     experiment = write_experiment(
         ("resources.train.gpus", gpus[0]), ("resources.infer.gpus", gpus[1])
     )
-    process = start(RUN_ALL, experiment, *COMMANDS.values())
+    commands = [f"{command} --results {results}" for command in COMMANDS.values()]
+    process = start(RUN_ALL, experiment, *commands)
     output, errors = process.communicate()
     assert process.returncode == 0, errors
     training, inference = (",".join(UUIDS[:count]) or "none" for count in gpus)
@@ -564,14 +584,14 @@ def test_the_commands_lease_what_the_experiment_says(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_without_its_gpus_is_one_line(
-    machine, monkeypatch, write_experiment, start, command: str
+    machine, monkeypatch, write_experiment, start, results: Path, command: str
 ) -> None:
     machine()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     kind = "train" if command in ("train", "stage") else "infer"
     experiment = write_experiment((f"resources.{kind}.gpus", 1))
     code = "import sys; from mtpd.cli import main; main()"
-    process = start(code, *COMMANDS[command].split(), experiment)
+    process = start(code, *COMMANDS[command].split(), experiment, "--results", results)
     _, errors = process.communicate()
     assert process.returncode == 1
     assert errors.count("\n") == 1

@@ -15,7 +15,7 @@ def keep(store: Store, recipe: Recipe, identity: str, experiment: str) -> None:
         identity: Digest of what they were made from.
         experiment: Name of the experiment.
     """
-    if not recipe.kind:
+    if not recipe.kind or not recipe.is_made:
         return
     target = " ".join(recipe.task.names)
     entry = new_entry(recipe.kind, identity, experiment, target, recipe.results(), recipe.settings)

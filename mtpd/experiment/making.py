@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -14,7 +15,7 @@ from mtpd.errors import UserError
 from mtpd.experiment.keeping import keep
 from mtpd.experiment.recipes import Made, Recipe, Recipes, Task, prepared_parts
 from mtpd.experiment.records import Record
-from mtpd.files import read_json
+from mtpd.files import read_json, remove_with_empty_folders
 from mtpd.store import Store
 
 logger = logging.getLogger(__name__)
@@ -44,15 +45,28 @@ def make(
     inputs = _inputs(recipes, recipe)
     identity = recipe.identity(inputs)
     place = recipes.layout.record(task.rule, task.names)
-    with _alone(store, recipe, identity):
-        # Results that this job leaves half made are not taken for those of an earlier version.
-        Record("", {}, {}).save(place)
+    with _alone(store, recipe, identity), _unfinished(recipe, place):
         if not (_taken(store, recipe, identity) and taken()):
             work()
             _check_unchanged(recipes.again(), task, identity)
             keep(store, recipe, identity, recipes.layout.experiment)
     outputs = prepared_parts(recipes.layout.dataset) if task.rule == "data" else {}
     Record(identity, recipe.settings, inputs, outputs).save(place)
+
+
+@contextmanager
+def _unfinished(recipe: Recipe, place: Path) -> Iterator[None]:
+    """Have a record at ``place`` meanwhile that fits no recipe.
+
+    So what is left half made is not taken for results of an earlier version, which have no record.
+    """
+    Record("", {}, {}).save(place)
+    try:
+        yield
+    except BaseException:
+        if not recipe.is_made:
+            remove_with_empty_folders(place)
+        raise
 
 
 def identity_of(recipes: Recipes, task: Task) -> str:

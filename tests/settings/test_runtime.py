@@ -101,9 +101,9 @@ def test_options_of_snakemake_take_the_place_of_single_keys(folder: Path) -> Non
 
 
 def test_where_finished_results_are_kept() -> None:
-    assert Workflow().store_folder == Path(".mtpd-store")
-    assert Workflow(results=Path("/big/results")).store_folder == Path("/big/.mtpd-store")
-    assert Workflow(store=Path("/kept")).store_folder == Path("/kept")
+    assert Workflow().store_for(Path("results")) == Path(".mtpd-store")
+    assert Workflow().store_for(Path("/big/results")) == Path("/big/.mtpd-store")
+    assert Workflow(store=Path("/kept")).store_for(Path("results")) == Path("/kept")
 
 
 def test_the_home_folder_is_put_in_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
