@@ -544,7 +544,7 @@ functions = {
     "evaluate": "evaluate_detector",
 }
 for name in ("train", "stage", "evaluate", "features"):
-    steps = SimpleNamespace(**{functions[name]: step})
+    steps = SimpleNamespace(**{functions[name]: step, "evaluate_stage": step})
     sys.modules[f"mtpd.steps.{name}"] = steps
 for command in sys.argv[2:]:
     name, *options = command.split()
