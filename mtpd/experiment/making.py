@@ -41,10 +41,17 @@ def make(
     Raises:
         UserError: An input is not there or has changed meanwhile, or what ``work`` finds wrong.
     """
-    recipe = recipes.of(task)
-    inputs = _inputs(recipes, recipe)
+    recipe, place = recipes.of(task), recipes.layout.record(task.rule, task.names)
+    try:
+        inputs = _inputs(recipes, recipe)
+    except UserError:
+        if recipe.kind:
+            raise
+        # A person may ask for a figure of what there is so far: the workflow makes it once more.
+        with _unfinished(recipe, place):
+            work()
+        return
     identity = recipe.identity(inputs)
-    place = recipes.layout.record(task.rule, task.names)
     with _alone(store, recipe, identity), _unfinished(recipe, place):
         if not (_taken(store, recipe, identity) and taken()):
             work()
