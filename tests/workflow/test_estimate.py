@@ -151,7 +151,7 @@ def test_the_command_gives_the_workflows_own_error(
     done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: config.yaml: typo: ")
+    assert line.startswith("error: config/config.yaml: typo: ")
 
 
 def test_what_snakemake_says_is_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
