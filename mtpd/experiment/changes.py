@@ -87,7 +87,8 @@ class Changes:
             return self._prepared(source.part)
         if self.of(source.task):
             return None
-        return self.digests.of(source.path) or self._stored(source)
+        known = self.digests.of(source.path) if self.recipes.of(source.task).is_whole else None
+        return known or self._stored(source)
 
     def is_kept(self, task: Task) -> bool:
         """Whether the store has a job's results as they would be today; False: or nobody can tell.

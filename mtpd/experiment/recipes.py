@@ -102,6 +102,11 @@ class Recipe:
         """Whether the first of the results is there."""
         return (self.folder / self.files[0]).exists()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether results of every kind are there: the job will not run for want of one."""
+        return all(any(self.folder.glob(pattern)) for pattern in self.files)
+
     def path(self, role: str) -> Path | None:
         """Path of the file that plays ``role``; None: the job needs no such file."""
         found = self.inputs.get(role)
