@@ -98,6 +98,13 @@ def test_what_was_deleted_runs_again_with_what_depends_on_it(
         assert finished.planned() == expected
 
 
+def test_what_is_missing_runs_also_after_what_has_changed(finished: Project) -> None:
+    stage = finished.results / "stages" / "fm" / "c"
+    with away(stage), changed(finished, ("methods.fm.training", {"epochs": 2})):
+        planned = finished.planned("results/micro/stages/fm/c/student.pth")
+    assert planned == ["check_pair fm c", "stage fm c"]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [

@@ -141,13 +141,23 @@ def has_changed(name, wildcards):
         return True  # the job says what is wrong, in its log
 
 
+def is_steady(name, wildcards):
+    """Whether a job of the rule `name` has all its results, and nothing has changed for it."""
+    if not workflow.is_main_process:
+        return True
+    recipes = changes_of(wildcards.experiment).recipes
+    is_whole = recipes.of(task_of(name, wildcards)).is_whole
+    return is_whole and not has_changed(name, wildcards)
+
+
 def steady(name, files):
     """`files` as input of rule `name`, whose times count for nothing."""
 
     def given(wildcards):
         found = files(wildcards)
-        # Snakemake hands a reason to run on, to the jobs that come after, by inputs that count.
-        return found if has_changed(name, wildcards) else ancient(found)
+        # A job that is to run hands that on to the next ones by inputs that count. Snakemake then
+        # asks for no other reason of theirs, not even whether their results are there.
+        return ancient(found) if is_steady(name, wildcards) else found
 
     return given
 
