@@ -77,19 +77,27 @@ def make_features(detectors: int, channels: int, images: int, points: int) -> di
 
 
 def train_convolution(source: np.ndarray, target: np.ndarray) -> float:
-    """Normalised cost on the held-out half after training on the other, with the same ridge."""
+    """Normalised cost on each half of the images after training on the other."""
+    turns = [_train_on(source, target, start) for start in (0, 1)]
+    return sum(error for error, _ in turns) / sum(variance for _, variance in turns)
+
+
+def _train_on(source: np.ndarray, target: np.ndarray, start: int) -> tuple[float, float]:
+    """Error and variance on one half after training on every second image from ``start`` on."""
     x, y = (torch.from_numpy(features) for features in (source, target))
+    x, y = (torch.cat((f[start::2], f[1 - start :: 2])) for f in (x, y))
+    half = len(source[start::2])
     # On sampled points a 1×1 convolution is a linear layer.
     convolution = torch.nn.Linear(x.shape[2], y.shape[2])
     optimizer = torch.optim.LBFGS(
         convolution.parameters(), max_iter=100, line_search_fn="strong_wolfe"
     )
-    mean = y[::2].mean((0, 1))
-    variance = (y[::2] - mean).square().sum(2).mean()
-    penalty = DEFAULT_RIDGE * x[::2].var((0, 1), correction=0).mean() / variance
+    mean = y[:half].mean((0, 1))
+    variance = (y[:half] - mean).square().sum(2).mean()
+    penalty = DEFAULT_RIDGE * x[:half].var((0, 1), correction=0).mean() / variance
 
     def loss() -> torch.Tensor:
-        error = (y[::2] - convolution(x[::2])).square().sum(2).mean()
+        error = (y[:half] - convolution(x[:half])).square().sum(2).mean()
         return error / variance + penalty * convolution.weight.square().sum()
 
     def step() -> torch.Tensor:
@@ -103,8 +111,8 @@ def train_convolution(source: np.ndarray, target: np.ndarray) -> float:
         optimizer.step(step)
         before, now = now, loss().item()
     with torch.no_grad():
-        error = (y[1::2] - convolution(x[1::2])).square().sum(2).mean()
-        return float(error / (y[1::2] - mean).square().sum(2).mean())
+        error = (y[half:] - convolution(x[half:])).square().sum(2).mean()
+        return float(error), float((y[half:] - mean).square().sum(2).mean())
 
 
 def _use_one_thread() -> None:

@@ -345,7 +345,7 @@ class Recipes:
         }
 
         def content() -> dict[str, Any]:
-            return {"ridge": self.experiment.ordering.ridge}
+            return {"ridge": self.experiment.ordering.ridge, "judged": "on both halves"}
 
         return Recipe(Task("costs"), content, layout.root, (layout.costs.name,), inputs)
 
@@ -353,7 +353,7 @@ class Recipes:
         """The orders of all runs."""
         layout, experiment = self.layout, self.experiment
         inputs: dict[str, Input] = {
-            f"{name}: metrics": self._metrics(name) for name in experiment.teachers
+            f"{name}: metrics": self._metrics(name) for name in experiment.detectors
         }
         if order_needs_costs(experiment):
             inputs["costs"] = Made(layout.costs, Task("costs"))

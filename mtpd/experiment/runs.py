@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtpd.chains import Chain, Stage
-from mtpd.selection.decisions import Costs, Order
+from mtpd.selection.decisions import Order
 from mtpd.selection.orders import needs_costs, shuffled
+from mtpd.selection.pool import Costs
 from mtpd.settings.experiment import Experiment, Run
 
 
@@ -133,7 +134,7 @@ def order_settings(experiment: Experiment) -> dict[str, Any]:
     """Settings that the orders, and the chains of the runs, depend on."""
     runs = experiment.runs
     counted = {run.budget for run in runs.values()} | {n for n, run in runs.items() if run.budget}
-    return {
+    settings: dict[str, Any] = {
         "max_teachers": experiment.ordering.max_teachers,
         "score": experiment.ordering.score,
         "seed": experiment.seed,
@@ -147,3 +148,6 @@ def order_settings(experiment: Experiment) -> dict[str, Any]:
             if name in counted
         },
     }
+    if any(run.order in ("bgs", "reversed") for run in runs.values()):
+        settings["candidates of bgs"] = "stronger than the student and nearer to the head"
+    return settings

@@ -68,9 +68,10 @@ class Metrics(_Record):
 
 
 class Costs(_Record):
-    """``costs.json``."""
+    """``costs.json``: normalised costs ``[source][target]``, and 95 % intervals around them."""
 
     costs: dict[str, dict[str, FiniteFloat]]
+    intervals: dict[str, dict[str, tuple[FiniteFloat, FiniteFloat]]] = {}
 
 
 def read_metrics(folder: ModelFolder) -> Metrics | None:
@@ -91,14 +92,13 @@ def read_history(folder: ModelFolder) -> History | None:
     return _read(folder.history, History, "training")
 
 
-def read_costs(layout: Layout) -> dict[str, dict[str, float]] | None:
-    """Normalised costs ``[source][target]`` of an experiment; None: not computed yet.
+def read_costs(layout: Layout) -> Costs | None:
+    """Costs between an experiment's detectors; None: not computed yet.
 
     Raises:
         UserError: The file is not what the costs step writes.
     """
-    found = _read(layout.costs, Costs, "costs")
-    return None if found is None else found.costs
+    return _read(layout.costs, Costs, "costs")
 
 
 Record = TypeVar("Record", bound=_Record)

@@ -29,6 +29,7 @@ CELL = 0.42  # inches
 
 def draw_cost_matrix(
     costs: Mapping[str, Mapping[str, float]] | None,
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]],
     student: str,
     orders: Mapping[str, Sequence[str] | None],
     title: str,
@@ -38,6 +39,7 @@ def draw_cost_matrix(
 
     Args:
         costs: ``costs[source][target]``, normalised; None: not computed yet.
+        intervals: Ends of the 95 % intervals around them; half of each is shown below the cost.
         student: Its name; its row is the first.
         orders: Teachers of runs by name, first to last; None: not decided yet.
         title: Above the figure.
@@ -59,7 +61,7 @@ def draw_cost_matrix(
         if costs is None:
             say_nothing_measured(axes)
         else:
-            _draw_matrix(figure, axes, costs, names)
+            _draw_matrix(figure, axes, costs, intervals, names)
         for index, (teachers, label) in enumerate(zip(orders.values(), labels, strict=True)):
             _draw_order(axes, names, teachers or (), index)
             colour, line = _look(index)
@@ -71,7 +73,11 @@ def draw_cost_matrix(
 
 
 def _draw_matrix(
-    figure: Figure, axes: Axes, costs: Mapping[str, Mapping[str, float]], names: Sequence[str]
+    figure: Figure,
+    axes: Axes,
+    costs: Mapping[str, Mapping[str, float]],
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]],
+    names: Sequence[str],
 ) -> None:
     values = np.array([[costs.get(one, {}).get(other, np.nan) for other in names] for one in names])
     # A cost above 1 is that of a map that is worse than a constant.
@@ -82,7 +88,12 @@ def _draw_matrix(
             axes.add_patch(_cell(row, column, 0, edgecolor="0.6", hatch="/////", linewidth=0))
         elif row != column:
             colour = "black" if value > 0.55 else "white"
-            axes.text(column, row + 0.1, f"{value:.2f}", ha="center", va="center", color=colour)
+            place: dict[str, Any] = {"ha": "center", "va": "center", "color": colour}
+            axes.text(column, row + 0.1, f"{value:.2f}", **place)
+            ends = intervals.get(names[row], {}).get(names[column])
+            if ends is not None:
+                half = (ends[1] - ends[0]) / 2
+                axes.text(column, row + 0.32, f"±{half:.2f}", fontsize=5, **place)
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
 

@@ -8,6 +8,7 @@ from typing import Any
 from mtpd.selection.decisions import (
     AsManyAsAllowed,
     Backwards,
+    Condition,
     Considered,
     Decision,
     Drawn,
@@ -20,20 +21,28 @@ from mtpd.selection.decisions import (
     StrongestLast,
     Verdict,
 )
+from mtpd.selection.pool import Pool
 
 VERDICTS = {
-    Verdict.CHOSEN: "chosen: adapts to {head} at the least cost of those between",
-    Verdict.HIGHER_COST: "between, but adapts to {head} at a higher cost than {chosen}",
+    Verdict.CHOSEN: "chosen: adapts to {head} at the least cost of the candidates",
+    Verdict.HIGHER_COST: "a candidate, but adapts to {head} at a higher cost than {chosen}",
     Verdict.FARTHER_FROM_STUDENT: (
-        "between and as near to {head} as {chosen}, but farther from {student}"
+        "a candidate and as near to {head} as {chosen}, but farther from {student}"
     ),
-    Verdict.LATER_BY_NAME: "between and as near as {chosen}, which comes first by name",
-    Verdict.NOT_NEARER_TO_HEAD: "not between: no nearer to {head} than {student} is",
-    Verdict.NOT_NEARER_TO_STUDENT: "not between: no nearer to {student} than {head} is",
-    Verdict.NEARER_TO_NEITHER: (
-        "not between: no nearer to {head} than {student} is and no nearer to {student} than"
-        " {head} is"
-    ),
+    Verdict.LATER_BY_NAME: "a candidate and as near as {chosen}, which comes first by name",
+    Verdict.NO_CANDIDATE: "no candidate: {failed}",
+}
+
+FAILED = {
+    Condition.STRONGER: "its score is no higher than that of {student}",
+    Condition.NEARER_TO_HEAD: "no nearer to {head} than {student} is",
+    Condition.NEARER_TO_STUDENT: "no nearer to {student} than {head} is",
+}
+
+MET = {
+    Condition.STRONGER: "stronger than {student}",
+    Condition.NEARER_TO_HEAD: "nearer to {head} than {student} is",
+    Condition.NEARER_TO_STUDENT: "nearer to {student} than {head} is",
 }
 
 
@@ -63,43 +72,50 @@ def step_of(decision: Decision) -> dict[str, Any]:
 @step_of.register
 def _(decision: StrongestLast) -> dict[str, Any]:
     tied = " and ".join(decision.tied)
-    also = f", as {tied} has, and the first by name" if tied else ""
-    return {
-        "chosen": decision.chosen,
-        "scores": dict(decision.scores),
-        "reason": f"{decision.chosen} is the last teacher: it has the highest score{also}",
-    }
+    verb = "has" if len(decision.tied) == 1 else "have"
+    also = f", as {tied} {verb}, and the first by name" if tied else ""
+    reason = f"{decision.chosen} is the last teacher: it has the highest score{also}"
+    return {"chosen": decision.chosen, **_scores(decision.pool, reason)}
 
 
 @step_of.register
 def _(decision: GreedyStep) -> dict[str, Any]:
-    head, chosen = decision.head, decision.chosen
-    if chosen is None:
-        reason = f"no teacher lies between {decision.student} and {head}"
-    else:
-        reason = f"{chosen} teaches before {head}"
     return {
-        "head": head,
-        "chosen": chosen,
+        "head": decision.head,
+        "chosen": decision.chosen,
         "cost_student_to_head": decision.cost_student_to_head,
+        "interval": decision.interval and list(decision.interval),
         "teachers": [_considered(decision, entry) for entry in decision.teachers],
-        "reason": reason,
+        "reason": _reason(decision),
     }
+
+
+def _reason(step: GreedyStep) -> str:
+    """Why a step chose as it did, and whether it might as well have chosen otherwise."""
+    names = {"head": step.head, "student": step.student}
+    if step.chosen is None:
+        conditions = " and ".join(MET[each].format(**names) for each in step.conditions)
+        return f"no teacher is left that is {conditions}"
+    chosen = next(entry for entry in step.teachers if entry.teacher == step.chosen)
+    rivals = [e.teacher for e in step.teachers if e.is_candidate and step.chosen in e.draws]
+    reason = f"{step.chosen} teaches before {step.head}"
+    if rivals:
+        reason += f"; a draw with {' and '.join(rivals)}"
+    if step.student in chosen.draws:
+        reason += f"; a draw with no teacher before {step.head}"
+    return reason
+
+
+@step_of.register
+def _(decision: HighestScores) -> dict[str, Any]:
+    reason = f"the {decision.max_teachers} highest scores, the lowest of them first"
+    return {"left_out": list(decision.left_out), **_scores(decision.pool, reason)}
 
 
 @step_of.register
 def _(decision: AsManyAsAllowed) -> dict[str, Any]:
     reason = f"the order has {decision.max_teachers}, as many as allowed"
     return {"chosen": None, "reason": reason}
-
-
-@step_of.register
-def _(decision: HighestScores) -> dict[str, Any]:
-    return {
-        "scores": dict(decision.scores),
-        "left_out": list(decision.left_out),
-        "reason": f"the {decision.max_teachers} highest scores, the lowest of them first",
-    }
 
 
 @step_of.register
@@ -149,13 +165,29 @@ def _(_decision: Named) -> dict[str, Any]:
     return {"reason": "the teachers were named in this order"}
 
 
+def _scores(pool: Pool, reason: str) -> dict[str, Any]:
+    """Scores of a pool, highest first, and ``reason`` with those that are below the student's."""
+    weak = pool.no_stronger()
+    if weak:
+        verb = "has" if len(weak) == 1 else "have"
+        reason += f"; {' and '.join(weak)} {verb} no higher score than {pool.student}"
+    found = {"scores": pool.by_rank(), "student_score": pool.student_score}
+    return {**found, "no_stronger_than_student": list(weak), "reason": reason}
+
+
 def _considered(step: GreedyStep, entry: Considered) -> dict[str, Any]:
     """A teacher that a step had to choose from."""
-    words = VERDICTS[entry.verdict]
+    names = {"head": step.head, "student": step.student, "chosen": step.chosen}
+    failed = " and ".join(FAILED[condition].format(**names) for condition in entry.failed)
+    reason = VERDICTS[entry.verdict].format(failed=failed, **names)
+    if entry.draws:
+        reason += f"; a draw with {' and '.join(entry.draws)}: the intervals overlap"
     return {
         "teacher": entry.teacher,
         "cost_to_head": entry.cost_to_head,
+        "interval": entry.interval and list(entry.interval),
         "cost_from_student": entry.cost_from_student,
         "candidate": entry.is_candidate,
-        "reason": words.format(head=step.head, student=step.student, chosen=step.chosen),
+        "draws": list(entry.draws),
+        "reason": reason,
     }

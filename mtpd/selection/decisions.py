@@ -5,15 +5,12 @@ Nothing here is in words; :mod:`mtpd.reporting.orders` finds these.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
-from math import isfinite
-from typing import TypeGuard
 
-Scores = Mapping[str, float]
-Costs = Mapping[str, Mapping[str, float]]
+from mtpd.selection.pool import Costs, Interval, Pool, is_finite
 
 
 @dataclass(frozen=True)
@@ -23,54 +20,73 @@ class StrongestLast:
     Attributes:
         chosen: The strongest.
         tied: Others with the same score, which come later by name.
-        scores: Of all teachers, highest first.
+        pool: All teachers.
     """
 
     chosen: str
     tied: tuple[str, ...]
-    scores: Scores
+    pool: Pool
+
+    @classmethod
+    def of(cls, pool: Pool) -> StrongestLast:
+        """The strongest of ``pool``."""
+        strongest, *others = pool.ranked()
+        tied = tuple(name for name in others if pool.scores[name] == pool.scores[strongest])
+        return cls(strongest, tied, pool)
+
+
+class Condition(Enum):
+    """What a step of Backward Greedy Selection asks of a candidate."""
+
+    STRONGER = auto()
+    """Its score is above the student's."""
+    NEARER_TO_HEAD = auto()
+    """It adapts to the head at a lower cost than the student."""
+    NEARER_TO_STUDENT = auto()
+    """The student adapts to it at a lower cost than to the head."""
 
 
 class Verdict(Enum):
-    """Why a step of Backward Greedy Selection takes a teacher, or does not."""
+    """What a step of Backward Greedy Selection makes of a teacher."""
 
     CHOSEN = auto()
     HIGHER_COST = auto()
-    """Between student and head, but adapts to the head at a higher cost than the chosen one."""
+    """A candidate, but it adapts to the head at a higher cost than the chosen one."""
     FARTHER_FROM_STUDENT = auto()
-    """Between and as near to the head as the chosen one, but farther from the student."""
+    """A candidate, as near to the head as the chosen one, but farther from the student."""
     LATER_BY_NAME = auto()
-    """Between and as near to both as the chosen one."""
-    NOT_NEARER_TO_HEAD = auto()
-    """Not between: no nearer to the head than the student is."""
-    NOT_NEARER_TO_STUDENT = auto()
-    """Not between: no nearer to the student than the head is."""
-    NEARER_TO_NEITHER = auto()
-    """Not between for both reasons."""
-
-
-CANDIDATES = (
-    Verdict.CHOSEN,
-    Verdict.HIGHER_COST,
-    Verdict.FARTHER_FROM_STUDENT,
-    Verdict.LATER_BY_NAME,
-)
-"""Verdicts on teachers that lie between student and head."""
+    """A candidate, as near to both as the chosen one."""
+    NO_CANDIDATE = auto()
+    """It fails a condition."""
 
 
 @dataclass(frozen=True)
 class Considered:
-    """A teacher that a step of Backward Greedy Selection had to choose from."""
+    """A teacher that a step of Backward Greedy Selection had to choose from.
+
+    Attributes:
+        teacher: Its name.
+        cost_to_head: Of its features, to the head's.
+        interval: Around ``cost_to_head``; None: not known.
+        cost_from_student: Of the student's features, to the teacher's.
+        failed: Conditions that it fails; empty for a candidate.
+        verdict: What came of it.
+        draws: The student or the chosen teacher, where the difference of costs to the head was
+            decisive but is inside the sampling error: the intervals around the two overlap.
+    """
 
     teacher: str
     cost_to_head: float
+    interval: Interval | None
     cost_from_student: float
+    failed: tuple[Condition, ...]
     verdict: Verdict
+    draws: tuple[str, ...]
 
     @property
     def is_candidate(self) -> bool:
-        """Whether it lies between student and head."""
-        return self.verdict in CANDIDATES
+        """Whether it fails no condition."""
+        return not self.failed
 
 
 @dataclass(frozen=True)
@@ -80,14 +96,18 @@ class GreedyStep:
     Attributes:
         student: Its name.
         head: First teacher of the order so far.
-        cost_student_to_head: What a teacher between the two must be below.
-        chosen: The teacher; None: none lies between.
+        conditions: That a candidate has to meet.
+        cost_student_to_head: What a candidate must be below.
+        interval: Around it; None: not known.
+        chosen: The teacher; None: there is no candidate.
         teachers: All that were left, the nearest to the head first.
     """
 
     student: str
     head: str
+    conditions: tuple[Condition, ...]
     cost_student_to_head: float
+    interval: Interval | None
     chosen: str | None
     teachers: tuple[Considered, ...]
 
@@ -105,12 +125,12 @@ class HighestScores:
 
     Attributes:
         max_teachers: Their number.
-        scores: Of all teachers, highest first.
+        pool: All teachers.
         left_out: Teachers whose scores were too low.
     """
 
     max_teachers: int
-    scores: Scores
+    pool: Pool
     left_out: tuple[str, ...]
 
 
@@ -203,17 +223,12 @@ class Order:
 
     @classmethod
     def of(
-        cls,
-        strategy: str,
-        student: str,
-        teachers: Sequence[str],
-        costs: Costs,
-        decisions: Sequence[Decision],
+        cls, strategy: str, pool: Pool, teachers: Sequence[str], decisions: Sequence[Decision]
     ) -> Order:
-        """With its jumps, where ``costs`` has all of them."""
-        path = [student, *teachers]
+        """With its jumps, where the costs of ``pool`` have all of them."""
+        path, costs = [pool.student, *teachers], pool.costs
         known = all(is_finite(costs.get(one, {}).get(other)) for one, other in pairwise(path))
-        jumps = jumps_of(student, teachers, costs) if known else ()
+        jumps = jumps_of(pool.student, teachers, costs) if known else ()
         return cls(tuple(teachers), strategy, jumps, tuple(decisions))
 
     @property
@@ -230,8 +245,3 @@ class Order:
 def jumps_of(student: str, teachers: Sequence[str], costs: Costs) -> tuple[float, ...]:
     """Costs student → first teacher → … → last."""
     return tuple(costs[one][other] for one, other in pairwise([student, *teachers]))
-
-
-def is_finite(value: float | None) -> TypeGuard[float]:
-    """Whether ``value`` is a number, and neither NaN nor infinite."""
-    return isinstance(value, int | float) and isfinite(value)

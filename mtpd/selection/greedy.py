@@ -1,4 +1,4 @@
-"""Backward Greedy Selection, and its order the other way round."""
+"""Backward Greedy Selection, an earlier rule for its candidates, and its order turned round."""
 
 from __future__ import annotations
 
@@ -8,54 +8,61 @@ from typing import NamedTuple
 from mtpd.selection.decisions import (
     AsManyAsAllowed,
     Backwards,
+    Condition,
     Considered,
-    Costs,
     Decision,
     GreedyStep,
     Order,
-    Scores,
+    StrongestLast,
     Verdict,
 )
-from mtpd.selection.pool import check_costs, check_scores, strongest_last
+from mtpd.selection.pool import Pool
+
+BY_COLUMN = (Condition.STRONGER, Condition.NEARER_TO_HEAD)
+BETWEEN = (Condition.NEARER_TO_HEAD, Condition.NEARER_TO_STUDENT)
 
 
-def backward_greedy(student: str, scores: Scores, costs: Costs, max_teachers: int) -> Order:
+def backward_greedy(pool: Pool, max_teachers: int) -> Order:
     """Backward Greedy Selection (BGS).
 
     The last teacher is the strongest. Time and again the teacher that adapts to the present head
-    at the least cost goes in front of it, among those that lie between student and head: nearer
-    to the head than the student is, and nearer to the student than the head is. It ends when
-    there is none, or at ``max_teachers``. Ties go to the teacher nearer to the student, then to
-    the first by name. The idea is the paper's; the test for "between" and the end are ours.
+    at the least cost goes in front of it, among those that are stronger than the student and
+    adapt to the head at a lower cost than the student. It ends when there is none, or at
+    ``max_teachers``. Ties go to the teacher nearer to the student, then to the first by name.
+    Only costs to the same head are compared, as costs to different targets do not compare: 1 − R²
+    depends on how predictable a target is by itself. The idea is the paper's; the conditions and
+    the end are this project's.
 
     Raises:
-        UserError: A score or cost is missing or not finite, or ``max_teachers`` fits no order.
+        UserError: A score, the student's included, or a cost is missing or not finite, or
+            ``max_teachers`` fits no order.
     """
-    check_scores(student, scores, costs, max_teachers)
-    check_costs(student, scores, costs)
-    strongest = strongest_last(scores)
-    order = [strongest.chosen]
-    decisions: list[Decision] = [strongest]
-    while len(order) < max_teachers:
-        step = _step(student, order[0], set(scores) - set(order), costs)
-        decisions.append(step)
-        if step.chosen is None:
-            break
-        order.insert(0, step.chosen)
-    else:
-        decisions.append(AsManyAsAllowed(max_teachers))
-    return Order.of("bgs", student, order, costs, decisions)
+    pool.check_scores(max_teachers)
+    pool.check_student_score()
+    return _backward("bgs", pool, max_teachers, BY_COLUMN)
 
 
-def reversed_greedy(student: str, scores: Scores, costs: Costs, max_teachers: int) -> Order:
+def backward_greedy_between(pool: Pool, max_teachers: int) -> Order:
+    """:func:`backward_greedy` by this project's first rule, kept for comparison.
+
+    A candidate is nearer to the head than the student is, and nearer to the student than the head
+    is, whatever its score. The second part compares costs to different targets.
+
+    Raises:
+        UserError: As :func:`backward_greedy`, but for the student's score.
+    """
+    pool.check_scores(max_teachers)
+    return _backward("bgs-between", pool, max_teachers, BETWEEN)
+
+
+def reversed_greedy(pool: Pool, max_teachers: int) -> Order:
     """The teachers of :func:`backward_greedy` the other way round: the strongest teaches first.
 
     Raises:
         UserError: As :func:`backward_greedy`.
     """
-    greedy = backward_greedy(student, scores, costs, max_teachers)
-    decisions = [*greedy.decisions, Backwards()]
-    return Order.of("reversed", student, greedy.teachers[::-1], costs, decisions)
+    greedy = backward_greedy(pool, max_teachers)
+    return Order.of("reversed", pool, greedy.teachers[::-1], [*greedy.decisions, Backwards()])
 
 
 class _Place(NamedTuple):
@@ -66,22 +73,70 @@ class _Place(NamedTuple):
     teacher: str
 
 
-def _step(student: str, head: str, pool: Iterable[str], costs: Costs) -> GreedyStep:
-    """Which of ``pool`` goes in front of ``head``, and why not the others."""
+def _backward(
+    strategy: str, pool: Pool, max_teachers: int, conditions: tuple[Condition, ...]
+) -> Order:
+    pool.check_costs()
+    strongest = StrongestLast.of(pool)
+    order = [strongest.chosen]
+    decisions: list[Decision] = [strongest]
+    while len(order) < max_teachers:
+        step = _step(pool, order[0], set(pool.scores) - set(order), conditions)
+        decisions.append(step)
+        if step.chosen is None:
+            break
+        order.insert(0, step.chosen)
+    else:
+        decisions.append(AsManyAsAllowed(max_teachers))
+    return Order.of(strategy, pool, order, decisions)
+
+
+def _step(
+    pool: Pool, head: str, left: Iterable[str], conditions: tuple[Condition, ...]
+) -> GreedyStep:
+    """Which of the teachers that are ``left`` goes in front of ``head``, and why no other."""
+    student, costs = pool.student, pool.costs
     limit = costs[student][head]
-    places = sorted(_Place(costs[name][head], costs[student][name], name) for name in pool)
-    between = [p for p in places if p.cost_to_head < limit and p.cost_from_student < limit]
-    chosen = between[0] if between else None
-    considered = (
-        Considered(
+    places = sorted(_Place(costs[name][head], costs[student][name], name) for name in left)
+    failed = {place: _failed(pool, place, limit, conditions) for place in places}
+    chosen = next((place for place in places if not failed[place]), None)
+
+    def considered(place: _Place) -> Considered:
+        # Whom a difference in cost to the head decided against, and nothing else.
+        against = [student] if set(failed[place]) <= {Condition.NEARER_TO_HEAD} else []
+        if chosen and place != chosen and not failed[place]:
+            against.append(chosen.teacher)
+        return Considered(
             place.teacher,
             place.cost_to_head,
+            pool.interval(place.teacher, head),
             place.cost_from_student,
-            _verdict(place, chosen) if chosen and place in between else _why_not(place, limit),
+            failed[place],
+            Verdict.NO_CANDIDATE if failed[place] or not chosen else _verdict(place, chosen),
+            tuple(name for name in against if pool.overlap(place.teacher, name, head)),
         )
-        for place in places
+
+    return GreedyStep(
+        student,
+        head,
+        conditions,
+        limit,
+        pool.interval(student, head),
+        chosen and chosen.teacher,
+        tuple(map(considered, places)),
     )
-    return GreedyStep(student, head, limit, chosen and chosen.teacher, tuple(considered))
+
+
+def _failed(
+    pool: Pool, place: _Place, limit: float, conditions: tuple[Condition, ...]
+) -> tuple[Condition, ...]:
+    """Conditions that a teacher fails before a head that the student is ``limit`` away from."""
+    holds = {
+        Condition.STRONGER: place.teacher not in pool.no_stronger(),
+        Condition.NEARER_TO_HEAD: place.cost_to_head < limit,
+        Condition.NEARER_TO_STUDENT: place.cost_from_student < limit,
+    }
+    return tuple(condition for condition in conditions if not holds[condition])
 
 
 def _verdict(place: _Place, chosen: _Place) -> Verdict:
@@ -93,12 +148,3 @@ def _verdict(place: _Place, chosen: _Place) -> Verdict:
     if place.cost_from_student > chosen.cost_from_student:
         return Verdict.FARTHER_FROM_STUDENT
     return Verdict.LATER_BY_NAME
-
-
-def _why_not(place: _Place, limit: float) -> Verdict:
-    """Why a teacher does not lie between student and head, which are ``limit`` apart."""
-    if place.cost_to_head < limit:
-        return Verdict.NOT_NEARER_TO_STUDENT
-    if place.cost_from_student < limit:
-        return Verdict.NOT_NEARER_TO_HEAD
-    return Verdict.NEARER_TO_NEITHER

@@ -1,4 +1,8 @@
-"""Orders that no other surpasses: the smallest largest jump, found directly or among all orders."""
+"""Orders that no other surpasses: the smallest largest jump, found directly or among all orders.
+
+Both compare costs to different targets, by their nature. Such costs compare only roughly, as 1 − R²
+depends on how predictable a target is by itself.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,20 @@ from math import perm
 
 from mtpd.errors import UserError
 from mtpd.selection.decisions import (
-    Costs,
     FirstOfAll,
     Order,
     Ranked,
-    Scores,
     SmallestLargestJump,
+    StrongestLast,
     jumps_of,
 )
-from mtpd.selection.pool import check_costs, check_scores, ranked, strongest_last
+from mtpd.selection.pool import Costs, Pool
 
 MAX_ORDERS = 20_000
 """More orders than these are not listed by :func:`exhaustive` (8 teachers have 13 700)."""
 
 
-def minimax(student: str, scores: Scores, costs: Costs, max_teachers: int) -> Order:
+def minimax(pool: Pool, max_teachers: int) -> Order:
     """The order that ends with the strongest teacher and has the smallest largest jump. Exact.
 
     Among those with the same largest jump it has the smallest sum of jumps, then the fewest
@@ -32,9 +35,10 @@ def minimax(student: str, scores: Scores, costs: Costs, max_teachers: int) -> Or
     Raises:
         UserError: A score or cost is missing or not finite, or ``max_teachers`` fits no order.
     """
-    check_scores(student, scores, costs, max_teachers)
-    check_costs(student, scores, costs)
-    goal = ranked(scores)[0]
+    pool.check_scores(max_teachers)
+    pool.check_costs()
+    student, scores, costs = pool.student, pool.scores, pool.costs
+    goal = pool.ranked()[0]
 
     def shortest(largest: float) -> tuple[str, ...] | None:
         return _shortest_path(student, goal, scores, costs, max_teachers, largest)
@@ -45,11 +49,11 @@ def minimax(student: str, scores: Scores, costs: Costs, max_teachers: int) -> Or
     largest = jumps[bisect_left(jumps, True, key=lambda jump: shortest(jump) is not None)]
     order = shortest(largest)
     assert order is not None
-    decisions = strongest_last(scores), SmallestLargestJump(goal, max_teachers, largest)
-    return Order.of("minimax", student, order, costs, decisions)
+    decisions = StrongestLast.of(pool), SmallestLargestJump(goal, max_teachers, largest)
+    return Order.of("minimax", pool, order, decisions)
 
 
-def exhaustive(student: str, scores: Scores, costs: Costs, max_teachers: int) -> Order:
+def exhaustive(pool: Pool, max_teachers: int) -> Order:
     """The first of all orders that end with the strongest teacher, ranked as by :func:`minimax`.
 
     The decision has the whole ranking. Orders that end elsewhere are left out: the best of them
@@ -59,9 +63,9 @@ def exhaustive(student: str, scores: Scores, costs: Costs, max_teachers: int) ->
         UserError: A score or cost is missing or not finite, ``max_teachers`` fits no order, or
             there are more than ``MAX_ORDERS`` orders.
     """
-    check_scores(student, scores, costs, max_teachers)
-    check_costs(student, scores, costs)
-    goal, *others = ranked(scores)
+    pool.check_scores(max_teachers)
+    pool.check_costs()
+    goal, *others = pool.ranked()
     count = sum(perm(len(others), before) for before in range(max_teachers))
     if count > MAX_ORDERS:
         raise UserError(
@@ -72,9 +76,9 @@ def exhaustive(student: str, scores: Scores, costs: Costs, max_teachers: int) ->
     orders = [
         (*before, goal) for number in range(max_teachers) for before in permutations(others, number)
     ]
-    ranking = sorted((_entry(student, order, costs) for order in orders), key=_rank)
-    decisions = strongest_last(scores), FirstOfAll(goal, max_teachers, tuple(ranking))
-    return Order.of("exhaustive", student, ranking[0].teachers, costs, decisions)
+    ranking = sorted((_entry(pool.student, order, pool.costs) for order in orders), key=_rank)
+    decisions = StrongestLast.of(pool), FirstOfAll(goal, max_teachers, tuple(ranking))
+    return Order.of("exhaustive", pool, ranking[0].teachers, decisions)
 
 
 def _entry(student: str, order: tuple[str, ...], costs: Costs) -> Ranked:
@@ -87,7 +91,12 @@ def _rank(entry: Ranked) -> tuple[float, float, int, tuple[str, ...]]:
 
 
 def _shortest_path(
-    student: str, goal: str, pool: Iterable[str], costs: Costs, max_teachers: int, largest: float
+    student: str,
+    goal: str,
+    teachers: Iterable[str],
+    costs: Costs,
+    max_teachers: int,
+    largest: float,
 ) -> tuple[str, ...] | None:
     """Order student → … → ``goal`` without jumps above ``largest`` that has the smallest sum.
 
@@ -95,7 +104,7 @@ def _shortest_path(
     one teacher fewer (Bellman and Ford). As no cost is negative, the first of the best orders by
     sum and number names no teacher twice.
     """
-    names = sorted(pool)
+    names = sorted(teachers)
     best: dict[str, tuple[float, tuple[str, ...]]] = {
         name: (costs[student][name], (name,)) for name in names if costs[student][name] <= largest
     }

@@ -1,9 +1,8 @@
 """Orders of teachers by a strategy's name, and the strategies that need no costs.
 
-Every strategy takes the student's name, the teachers' validation scores, the adaptation costs
-``costs[source][target]`` and the largest number of teachers, and returns an :class:`Order`. The
-pool of teachers is the names that have a score. The strongest teacher is the one with the highest
-score; where scores tie, the first by name.
+Every strategy takes the :class:`Pool` and the largest number of teachers, and returns an
+:class:`Order`. The strongest teacher is the one with the highest score; where scores tie, the first
+by name.
 """
 
 from __future__ import annotations
@@ -12,23 +11,23 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from mtpd.errors import UserError
-from mtpd.selection.decisions import Costs, Drawn, HighestScores, Named, Order, Scores
-from mtpd.selection.greedy import backward_greedy, reversed_greedy
+from mtpd.selection.decisions import Drawn, HighestScores, Named, Order, StrongestLast
+from mtpd.selection.greedy import backward_greedy, backward_greedy_between, reversed_greedy
 from mtpd.selection.optimal import exhaustive, minimax
-from mtpd.selection.pool import by_rank, check_scores, ranked, strongest_last
+from mtpd.selection.pool import Costs, Pool
 
 
-def direct(student: str, scores: Scores, costs: Costs, max_teachers: int) -> Order:
+def direct(pool: Pool, max_teachers: int) -> Order:
     """The strongest teacher alone. Costs are not needed.
 
     Raises:
         UserError: A score is missing or not finite, or ``max_teachers`` fits no order.
     """
-    check_scores(student, scores, costs, max_teachers)
-    return Order.of("direct", student, ranked(scores)[:1], costs, [strongest_last(scores)])
+    pool.check_scores(max_teachers)
+    return Order.of("direct", pool, pool.ranked()[:1], [StrongestLast.of(pool)])
 
 
-def ascending(student: str, scores: Scores, costs: Costs, max_teachers: int) -> Order:
+def ascending(pool: Pool, max_teachers: int) -> Order:
     """The ``max_teachers`` strongest teachers by score, weakest of them first.
 
     Costs are not needed.
@@ -36,10 +35,10 @@ def ascending(student: str, scores: Scores, costs: Costs, max_teachers: int) -> 
     Raises:
         UserError: A score is missing or not finite, or ``max_teachers`` fits no order.
     """
-    check_scores(student, scores, costs, max_teachers)
-    names = ranked(scores)
-    decision = HighestScores(max_teachers, by_rank(scores), tuple(names[max_teachers:]))
-    return Order.of("ascending", student, names[max_teachers - 1 :: -1], costs, [decision])
+    pool.check_scores(max_teachers)
+    names = pool.ranked()
+    decision = HighestScores(max_teachers, pool, tuple(names[max_teachers:]))
+    return Order.of("ascending", pool, names[max_teachers - 1 :: -1], [decision])
 
 
 def shuffled(
@@ -49,15 +48,17 @@ def shuffled(
 
     The same names and seed give the same order; neither scores nor costs are needed.
     """
-    pool = sorted(teachers)
-    drawn = Random(seed).sample(pool, max_teachers)
-    return Order.of("random", student, drawn, costs, [Drawn(max_teachers, len(pool), seed)])
+    names = sorted(teachers)
+    drawn = Random(seed).sample(names, max_teachers)
+    pool = Pool(student, {}, costs)
+    return Order.of("random", pool, drawn, [Drawn(max_teachers, len(names), seed)])
 
 
-Strategy = Callable[[str, Scores, Costs, int], Order]
+Strategy = Callable[[Pool, int], Order]
 
 STRATEGIES: dict[str, Strategy] = {
     "bgs": backward_greedy,
+    "bgs-between": backward_greedy_between,
     "direct": direct,
     "ascending": ascending,
     "minimax": minimax,
@@ -69,18 +70,14 @@ STRATEGIES: dict[str, Strategy] = {
 _WITHOUT_COSTS = {"direct", "ascending"}
 
 
-def choose_order(
-    strategy: str | Sequence[str], student: str, scores: Scores, costs: Costs, max_teachers: int
-) -> Order:
+def choose_order(strategy: str | Sequence[str], pool: Pool, max_teachers: int) -> Order:
     """Order by a strategy's name, or a list of teachers as it is.
 
     Args:
         strategy: A key of ``STRATEGIES``, or teachers first to last: those need neither scores nor
             costs, may repeat, and are not limited by ``max_teachers``.
-        student: The student's name, as in ``costs``.
-        scores: Score of every teacher of the pool, the higher the better.
-        costs: ``costs[source][target]``; may be empty for a strategy that :func:`needs_costs`
-            denies.
+        pool: The student and the teachers. Costs may be missing for a strategy that
+            :func:`needs_costs` denies.
         max_teachers: Most teachers of the order, K; at most the pool.
 
     Raises:
@@ -88,10 +85,10 @@ def choose_order(
     """
     if isinstance(strategy, str):
         _check_known(strategy)
-        return STRATEGIES[strategy](student, scores, costs, max_teachers)
+        return STRATEGIES[strategy](pool, max_teachers)
     if not strategy:
         raise UserError("order", "the list of teachers is empty", "name at least one teacher")
-    return Order.of("explicit", student, strategy, costs, [Named()])
+    return Order.of("explicit", pool, strategy, [Named()])
 
 
 def needs_costs(strategy: str | Sequence[str]) -> bool:

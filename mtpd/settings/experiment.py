@@ -268,7 +268,15 @@ class Ordering(Settings):
 
 
 Strategy = Literal[
-    "bgs", "direct", "ascending", "minimax", "exhaustive", "reversed", "random", "none"
+    "bgs",
+    "bgs-between",
+    "direct",
+    "ascending",
+    "minimax",
+    "exhaustive",
+    "reversed",
+    "random",
+    "none",
 ]
 
 

@@ -36,7 +36,9 @@ def write_cost_matrix(
         # Members of a run differ where their order is random.
         same = len(set(teachers.values())) == 1
         orders |= {run: next(iter(teachers.values()))} if same else teachers
-    draw_cost_matrix(read_costs(layout), experiment.student.name, orders, title, paths)
+    found = read_costs(layout)
+    costs, intervals = (found.costs, found.intervals) if found else (None, {})
+    draw_cost_matrix(costs, intervals, experiment.student.name, orders, title, paths)
 
 
 def _teachers(chain: Chain) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
 from typing import Any
 
+from mtpd.detectors.pipelines import test_image_size
 from mtpd.errors import UserError
 from mtpd.experiment.runs import (
     all_members,
@@ -18,21 +19,25 @@ from mtpd.experiment.runs import (
 )
 from mtpd.files import read_json, write_json
 from mtpd.reporting.orders import order_as_json
-from mtpd.selection.decisions import Costs, Order
+from mtpd.selection.decisions import Order
 from mtpd.selection.orders import choose_order
+from mtpd.selection.pool import Pool
+from mtpd.settings.experiment import Training
 from mtpd.steps.context import Context
 from mtpd.steps.provenance import provenance
+
+log = logging.getLogger(__name__)
 
 
 def write_order(context: Context) -> None:
     """Write ``order.json``: each run's teachers and chain, with scores, costs and reasons."""
     experiment, layout = context.experiment, context.layout
-    scores = {name: _score(context, name) for name in experiment.teachers}
-    costs: dict[str, dict[str, float]] = {}
-    if order_needs_costs(experiment):
-        costs = read_json(layout.costs, "run the costs step first")["costs"]
+    pool = _pool(context)
+    remarks = _remarks(context, pool)
+    for remark in remarks:
+        log.warning(remark)
     orders = {
-        member: _order(context, member, scores, costs)
+        member: _order(context, member, pool)
         for member in all_members(experiment)
         if run_of(experiment, member).order != "none"
     }
@@ -44,21 +49,62 @@ def write_order(context: Context) -> None:
         layout.order,
         {
             "student": experiment.student.name,
-            "scores": scores,
-            "costs": costs,
+            "student_score": pool.student_score,
+            "scores": pool.scores,
+            "costs": pool.costs,
+            "intervals": pool.intervals,
+            "remarks": remarks,
             "runs": runs,
             **provenance(experiment.seed, order_settings(experiment)),
         },
     )
 
 
-def _order(context: Context, member: str, scores: Mapping[str, float], costs: Costs) -> Order:
+def _pool(context: Context) -> Pool:
+    """What the orders are chosen from, with costs if any of them needs them."""
+    experiment, layout = context.experiment, context.layout
+    measured: dict[str, Any] = {"costs": {}, "intervals": {}}
+    if order_needs_costs(experiment):
+        measured = read_json(layout.costs, "run the costs step first")
+    return Pool(
+        experiment.student.name,
+        {name: _score(context, name) for name in experiment.teachers},
+        measured["costs"],
+        _score(context, experiment.student.name),
+        measured["intervals"],
+    )
+
+
+def _remarks(context: Context, pool: Pool) -> list[str]:
+    """What speaks against the measurements that the orders rest on."""
+    remarks = [
+        f"{name} has no higher score than the student: {100 * pool.scores[name]:.1f} against"
+        f" {100 * (pool.student_score or 0):.1f} on val"
+        for name in pool.no_stronger()
+    ]
+    experiment = context.experiment
+    if experiment.pipeline.size is not None:
+        return remarks
+    sizes = {
+        name: test_image_size(context.detector_config(name, Training()))
+        for name in experiment.detectors
+    }
+    own = sizes.pop(experiment.student.name)
+    for name, size in sizes.items():
+        if size is not None and own is not None and size != own:
+            remarks.append(
+                f"{name} is measured on images of {size[0]}×{size[1]}, but teaches on those of"
+                f" {pool.student}, {own[0]}×{own[1]}: its score and costs there may differ"
+            )
+    return remarks
+
+
+def _order(context: Context, member: str, pool: Pool) -> Order:
     experiment = context.experiment
     run = run_of(experiment, member)
     if run.order == "random":
-        return random_order(experiment, member, costs)
-    limit = teachers_at_most(experiment, run)
-    return choose_order(strategy_of(run), experiment.student.name, scores, costs, limit)
+        return random_order(experiment, member, pool.costs)
+    return choose_order(strategy_of(run), pool, teachers_at_most(experiment, run))
 
 
 def _score(context: Context, name: str) -> float:

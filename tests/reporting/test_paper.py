@@ -131,9 +131,10 @@ def test_every_cost_is_written_and_a_missing_one_hatched() -> None:
     figure = Figure()
     axes = figure.subplots()
     costs = {**COSTS, "b": {"student": 0.4}}
-    cost_matrix._draw_matrix(figure, axes, costs, ["student", "a", "b"])
+    intervals = {"b": {"student": (0.35, 0.47)}}
+    cost_matrix._draw_matrix(figure, axes, costs, intervals, ["student", "a", "b"])
     texts = [text.get_text() for text in axes.texts]
-    assert texts == ["0.50", "1.20", "0.30", "0.25", "0.40"]
+    assert texts == ["0.50", "1.20", "0.30", "0.25", "0.40", "±0.06"]
     assert [bool(patch.get_hatch()) for patch in axes.patches] == [True]
 
 
@@ -145,7 +146,7 @@ def test_long_names_do_not_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(cost_matrix, "save", lambda figure, paths: drawn.append(figure))
     names = [f"{LONG}_{number}" for number in range(5)]
     costs = {one: {other: 0.5 for other in names if one != other} for one in names}
-    cost_matrix.draw_cost_matrix(costs, names[0], {"bgs": names[1:4]}, "title", [])
+    cost_matrix.draw_cost_matrix(costs, {}, names[0], {"bgs": names[1:4]}, "title", [])
     (figure,) = drawn
     figure.draw_without_rendering()
     labels = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]

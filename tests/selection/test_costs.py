@@ -7,9 +7,11 @@ from mtpd.selection.costs import (
     DEFAULT_RIDGE,
     LevelCost,
     adaptation_cost,
+    common_strides,
+    cost_intervals,
     cost_matrix,
     level_costs,
-    mean_cost,
+    mean_costs,
 )
 
 TINY = 1e-9
@@ -30,16 +32,23 @@ def related(source, channels, noise, seed=5):
     return signal + noise * signal.std(axis=(0, 1)) * generator.normal(size=signal.shape)
 
 
-def halves(values):
+def halves(values, fit_on=0):
     """Fit and held-out samples, (samples, channels) each, one image at a time."""
-    fit = [row for image, rows in enumerate(values) if image % 2 == 0 for row in rows]
-    held_out = [row for image, rows in enumerate(values) if image % 2 == 1 for row in rows]
+    fit = [row for image, rows in enumerate(values) if image % 2 == fit_on for row in rows]
+    held_out = [row for image, rows in enumerate(values) if image % 2 != fit_on for row in rows]
     return np.array(fit, dtype=float), np.array(held_out, dtype=float)
 
 
 def reference(source, target, ridge):
-    """Error and variance from least squares with the ridge as extra rows, without moments."""
-    (x, x_held_out), (y, y_held_out) = halves(source), halves(target)
+    """Error and variance of all samples, each with the map of the half that it is not in."""
+    found = [one_direction(source, target, ridge, fit_on) for fit_on in (0, 1)]
+    errors, variances = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return np.mean(errors), np.mean(variances)
+
+
+def one_direction(source, target, ridge, fit_on):
+    """Errors and variances by least squares with the ridge as extra rows, without moments."""
+    (x, x_held_out), (y, y_held_out) = halves(source, fit_on), halves(target, fit_on)
     x_mean, y_mean = x.mean(0), y.mean(0)
     penalty = ridge * np.mean([np.var(column) for column in x.T]) * len(x)
     rows = np.vstack([x - x_mean, np.sqrt(penalty) * np.eye(x.shape[1])])
@@ -49,7 +58,7 @@ def reference(source, target, ridge):
         np.sum((target_row - y_mean - (row - x_mean) @ weights) ** 2)
         for row, target_row in zip(x_held_out, y_held_out, strict=True)
     ]
-    return np.mean(errors), np.mean(np.sum((y_held_out - y_mean) ** 2, axis=1))
+    return errors, np.sum((y_held_out - y_mean) ** 2, axis=1)
 
 
 @pytest.mark.parametrize("ridge", [1e-6, 1e-3, 0.5])
@@ -60,12 +69,23 @@ def test_least_squares_in_a_loop_gives_the_same(source_channels, target_channels
     cost = level_costs({"a": {8: source}, "b": {8: target}}, ridge=ridge)["a"]["b"][8]
     error, variance = reference(source, target, ridge)
     assert cost.error == pytest.approx(error, rel=TINY)
-    assert cost.variance == pytest.approx(variance, rel=TINY)
+    assert cost.variances.mean() == pytest.approx(variance, rel=TINY)
     assert cost.normalised == pytest.approx(error / variance, rel=TINY)
 
 
 def train_convolution(source, target, ridge):
-    """Normalised cost by training a 1×1 convolution to convergence on the images of the fit."""
+    """Normalised cost by training a 1×1 convolution to convergence on each half of the images."""
+    turns = [train_on_first(source, target, ridge), train_on_first(*turned(source, target), ridge)]
+    return sum(error for error, _ in turns) / sum(variance for _, variance in turns)
+
+
+def turned(*features):
+    """The same with every pair of images changed over, so that the other half comes first."""
+    return [f.reshape(-1, 2, *f.shape[1:])[:, ::-1].reshape(f.shape).copy() for f in features]
+
+
+def train_on_first(source, target, ridge):
+    """Error and variance on images at odd places after training on those at even places."""
     x, y = (torch.from_numpy(values).permute(0, 2, 1)[..., None] for values in (source, target))
     penalty = ridge * float(x[::2].var(dim=(0, 2), correction=0).mean())
     torch.manual_seed(0)
@@ -91,7 +111,7 @@ def train_convolution(source, target, ridge):
     mean = y[::2].mean((0, 2, 3), keepdim=True)
     variance = (y[1::2] - mean).square().sum(1).mean()
     with torch.no_grad():
-        return float(squared_error(slice(1, None, 2)) / variance)
+        return float(squared_error(slice(1, None, 2))), float(variance)
 
 
 @pytest.mark.parametrize(("source_channels", "target_channels"), [(4, 4), (3, 7), (8, 2)])
@@ -187,11 +207,97 @@ def test_levels_pair_by_stride():
     }
     costs = level_costs(features)
     assert list(costs["one"]["two"]) == [8, 16]
-    assert costs["one"]["two"][8] == level_costs({"a": {1: a}, "b": {1: near_a}})["a"]["b"][1]
+    alone = level_costs({"a": {1: a}, "b": {1: near_a}})["a"]["b"][1]
+    assert np.array_equal(costs["one"]["two"][8].errors, alone.errors)
     assert costs["one"]["two"][8].normalised < 0.05 < 0.9 < costs["one"]["two"][16].normalised
     # The order in which the levels come decides nothing.
-    turned = {name: dict(reversed(levels.items())) for name, levels in features.items()}
-    assert level_costs(turned) == costs
+    upside_down = {name: dict(reversed(levels.items())) for name, levels in features.items()}
+    assert cost_matrix(upside_down) == cost_matrix(features)
+
+
+def test_all_pairs_average_the_strides_that_all_detectors_have():
+    """A pair's further stride would make its cost another measure than the others'."""
+    a, b = sample(0, 4), sample(1, 4)
+    near_a = related(a, 5, noise=0.1)
+    features = {
+        "one": {8: a, 16: a, 32: b},
+        "two": {8: near_a, 16: near_a, 32: a},
+        "three": {4: a, 8: a, 16: a},
+    }
+    assert common_strides(features) == (8, 16)
+    costs = cost_matrix(features)
+    assert costs["one"]["two"] < 0.05
+    without = {name: features[name] for name in ("one", "two")}
+    assert common_strides(without) == (8, 16, 32)
+    assert cost_matrix(without)["one"]["two"] > 0.3
+    assert list(level_costs(features)["one"]["two"]) == [8, 16, 32]
+
+
+def test_every_image_judges_once_by_the_other_half():
+    """A disturbed image costs itself, and no other more than through the map."""
+    a = sample(0, 4)
+    b = related(a, 4, noise=0.3)
+    before = level_costs({"a": {8: a}, "b": {8: b}})["a"]["b"][8].errors
+    for image in (10, 11):
+        disturbed = b.copy()
+        disturbed[image] += 100
+        after = level_costs({"a": {8: a}, "b": {8: disturbed}})["a"]["b"][8].errors
+        assert after[image] > 1000 * before[image]
+        own_half = [i for i in range(60) if i % 2 == image % 2 and i != image]
+        assert after[own_half] == pytest.approx(before[own_half])
+        assert not np.allclose(after[1 - image % 2 :: 2], before[1 - image % 2 :: 2])
+
+
+def intervals(features, seed=0):
+    pairs, strides = level_costs(features), common_strides(features)
+    return cost_intervals(pairs, strides, seed)
+
+
+def test_intervals_are_around_the_costs_and_follow_the_seed():
+    a, b = sample(0, 6), sample(1, 6)
+    features = {"a": {8: a, 16: b}, "b": {8: related(a, 4, 0.5), 16: related(b, 4, 2.0)}}
+    found, costs = intervals(features), cost_matrix(features)
+    for source, target in (("a", "b"), ("b", "a")):
+        low, high = found[source][target]
+        assert low < costs[source][target] < high
+        assert high - low < 0.2
+    assert intervals(features) == found
+    assert intervals(features, seed=1) != found
+    assert intervals(features, seed=1)["a"]["b"] == pytest.approx(found["a"]["b"], abs=0.01)
+
+
+def test_an_interval_is_as_wide_as_costs_of_other_images_differ():
+    """Of 40 draws of 60 images each, 95 % of the intervals should hold the cost of very many."""
+    noise = 1.0
+
+    def draw(seed):
+        generator = np.random.default_rng(seed)
+        # Images differ in how well the target follows from the source, as real ones do.
+        source = generator.normal(size=(60, 20, 4))
+        quality = generator.uniform(0, 2 * noise, size=(60, 1, 1))
+        return {"a": {8: source}, "b": {8: source + quality * generator.normal(size=(60, 20, 4))}}
+
+    truth = 4 / 3 * noise**2 / (1 + 4 / 3 * noise**2)  # E quality² is 4/3
+    found = [intervals(draw(seed))["a"]["b"] for seed in range(40)]
+    holding = sum(low <= truth <= high for low, high in found)
+    assert holding >= 34
+    costs = [cost_matrix(draw(seed))["a"]["b"] for seed in range(40)]
+    width = np.mean([high - low for low, high in found])
+    assert width == pytest.approx(4 * np.std(costs), rel=0.35)
+
+
+def test_more_images_make_an_interval_narrower():
+    widths = []
+    for images in (40, 640):
+        a = sample(0, 4, images=images)
+        low, high = intervals({"a": {8: a}, "b": {8: related(a, 4, 1.0)}})["a"]["b"]
+        widths.append(high - low)
+    assert widths[1] < 0.5 * widths[0]
+
+
+def test_the_interval_of_a_constant_target_is_zero():
+    found = intervals({"constant": {8: np.full((60, 20, 3), 0.1)}, "varied": {8: sample(0, 4)}})
+    assert found["varied"]["constant"] == (0, 0)
 
 
 def test_the_matrix_holds_the_means_over_levels():
@@ -209,7 +315,8 @@ def test_the_matrix_holds_the_means_over_levels():
                 two = levels[source][target].values()
                 figures = [level.normalised if normalise else level.error for level in two]
                 assert cost == pytest.approx(np.mean(figures))
-                assert cost == mean_cost(levels[source][target], normalise=normalise)
+                means = mean_costs(levels, (8, 16), normalise=normalise)
+                assert cost == means[source][target]
                 assert cost == adaptation_cost(
                     features[source], features[target], normalise=normalise
                 )
@@ -266,7 +373,7 @@ def test_an_uneven_number_of_images():
 def test_detectors_that_share_no_level_are_named():
     a = sample(0, 3)
     message = (
-        r"^features: one \(strides 4, 8\) and two \(strides 16, 32\) share no level; compare .*$"
+        r"^features: no stride is common to all detectors \(one 4, 8; two 16, 32\); leave out .*$"
     )
     with pytest.raises(UserError, match=message):
         cost_matrix({"one": {8: a, 4: a}, "two": {32: a, 16: a}})
@@ -307,4 +414,5 @@ def test_the_ridge_is_positive(ridge):
 
 def test_one_detector_has_no_pairs():
     assert cost_matrix({"a": {8: sample(0, 3)}}) == {"a": {}}
-    assert LevelCost(error=0.0, variance=0.0).normalised == 0
+    assert intervals({"a": {8: sample(0, 3)}}) == {"a": {}}
+    assert LevelCost(np.zeros(3), np.zeros(3)).normalised == 0
