@@ -12,6 +12,7 @@ from mtpd.commands.data import data
 from mtpd.commands.overview import overview
 from mtpd.commands.steps import steps
 from mtpd.commands.store import store
+from mtpd.commands.weights import weights
 from mtpd.commands.zoo import zoo
 from mtpd.errors import Interrupted, UserError
 
@@ -25,6 +26,7 @@ app.add_typer(overview)
 app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")
 app.add_typer(store, name="store")
+app.add_typer(weights)
 app.add_typer(steps)
 
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)

@@ -16,6 +16,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor, nn
 from torch.serialization import safe_globals
 
+from mtpd.detectors.safetensors_weights import is_safetensors, read_safetensors
 from mtpd.errors import UserError
 from mtpd.files import sha256_of, whole_file
 
@@ -47,7 +48,8 @@ def read_checkpoint(
     """State dictionary of a checkpoint, and the class names that it records, if any.
 
     Args:
-        path: A checkpoint as MMEngine or MMDetection 2 writes it, or a bare state dictionary.
+        path: A checkpoint as MMEngine or MMDetection 2 writes it, a bare state dictionary, or
+            safetensors.
         sha256: Start of the hexadecimal SHA-256 that the file must have. A file that has a whole
             one is what it claims to be and may be a full pickle.
         trusted: The user, or the zoo's hash, vouches for the file; it may be a full pickle.
@@ -61,6 +63,9 @@ def read_checkpoint(
         found = sha256_of(path)
         if not found.startswith(sha256):
             raise UserError(path, f"its SHA-256 is {found}", f"it must start with {sha256}")
+    if is_safetensors(path):
+        state, classes = read_safetensors(path)
+        return _own(state), classes
     vouched = trusted or (sha256 is not None and len(sha256) == 64)
     try:
         checkpoint = _unpickled(path, vouched)
@@ -199,13 +204,15 @@ def _unpickled(path: Path, vouched: bool) -> Any:
     Raises:
         pickle.UnpicklingError: It holds more.
     """
+    # Open files: by its name alone torch would take a file for safetensors.
     try:
-        with safe_globals(_harmless()):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with safe_globals(_harmless()), path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         if not vouched:
             raise
-        return torch.load(path, map_location="cpu", weights_only=False)
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=False)
 
 
 def _harmless() -> list[Any]:
@@ -273,6 +280,11 @@ def _state_and_classes(
     state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UserError(path, "holds no state dictionary", "give a detector's checkpoint")
+    return _own(state), _classes(checkpoint.get("meta"))
+
+
+def _own(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the detector itself, by its own names."""
     # A model saved from inside DistributedDataParallel has this prefix on every name, and
     # checkpoints of MMEngine's exponential moving average keep both; the detector is without.
     own = OrderedDict(
@@ -285,7 +297,7 @@ def _state_and_classes(
     own._metadata = {  # type: ignore[attr-defined]
         key.removeprefix("module").removeprefix("."): value for key, value in versions.items()
     }
-    return own, _classes(checkpoint.get("meta"))
+    return own
 
 
 def _classes(meta: Any) -> tuple[str, ...] | None:
