@@ -1,0 +1,112 @@
+"""Raw rows of evidence: one for each arm and seed, in one CSV file for each experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mtpd.experiment.orders import known_chains
+from mtpd.experiment.runs import run_of
+from mtpd.files import digest_of, read_json, sha256_of, whole_file
+from mtpd.layout import Layout, ModelFolder
+from mtpd.overview.records import read_history, read_metrics
+from mtpd.settings.experiment import Experiment
+
+FOLDER = Path("docs/evidence")
+BASELINE = "baseline"
+KEY = ["method", "arm", "seed"]
+COLUMNS = [
+    *KEY,
+    "settings",
+    "teachers",
+    "epochs",
+    "steps",
+    "AP",
+    "AP50",
+    "val_AP",
+    "train_loss",
+    "weights_sha256",
+]
+"""AP, AP50 (test) and val_AP in percent; train_loss is the student's own in its last epoch; steps
+are iterations of the whole student; settings and weights_sha256 are the beginnings of digests."""
+
+
+def read_rows(name: str) -> pd.DataFrame:
+    """Rows of the experiment ``name``; empty where there are none yet."""
+    path = FOLDER / f"{name}.csv"
+    if not path.exists():
+        return pd.DataFrame(columns=COLUMNS)
+    return pd.read_csv(path, keep_default_na=False, na_values={"train_loss": [""]})
+
+
+def add_rows(name: str, rows: pd.DataFrame) -> None:
+    """Add rows to the experiment's file, in place of those of the same arm and seed."""
+    both = pd.concat([read_rows(name), rows]) if len(read_rows(name)) else rows
+    kept = both.drop_duplicates(KEY, keep="last").sort_values(KEY)
+    with whole_file(FOLDER / f"{name}.csv") as temporary:
+        kept[COLUMNS].to_csv(temporary, index=False)
+
+
+def settings_of(experiment: Experiment, run: str | None) -> str:
+    """Digest of all that an arm depends on beside the seed; None: the baseline."""
+    parts = {"data", "pipeline", "training", "student"}
+    content: dict[str, Any] = {}
+    if run is not None:
+        parts |= {"teachers", "ordering"}
+        chosen = experiment.runs[run]
+        content["run"] = chosen.model_dump(mode="json", exclude_defaults=True)
+        content["method"] = experiment.method(chosen.method).model_dump(
+            mode="json", exclude_defaults=True
+        )
+        if chosen.budget is not None:
+            content["budget"] = settings_of(experiment, chosen.budget)
+    content |= experiment.model_dump(mode="json", include=parts, exclude_defaults=True)
+    return digest_of(content)[:12]
+
+
+def measured(experiment: Experiment, layout: Layout) -> pd.DataFrame:
+    """Rows of everything that one seed of an experiment has measured."""
+    student = layout.detector(experiment.student.name)
+    rows = [_row(experiment, None, [student])]
+    for run, chain in known_chains(experiment, layout).items():
+        method = run_of(experiment, run).method
+        stages = [layout.stage(method, str(prefix)) for prefix in chain.prefixes()]
+        teachers = [stage.teacher or "none" for stage in chain.stages]
+        rows.append(_row(experiment, run, [student, *stages], teachers))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def costs_of(layout: Layout) -> dict[str, dict[str, float]]:
+    """Adaptation costs ``[source][target]`` of one seed."""
+    costs: dict[str, dict[str, float]] = read_json(layout.costs)["costs"]
+    return costs
+
+
+def _row(
+    experiment: Experiment,
+    run: str | None,
+    folders: list[ModelFolder],
+    teachers: list[str] | None = None,
+) -> dict[str, Any]:
+    metrics, histories = read_metrics(folders[-1]), [read_history(each) for each in folders]
+    assert metrics is not None
+    epochs = [history.epochs for history in histories if history is not None]
+    figures = {
+        "AP": metrics.value("bbox_mAP"),
+        "AP50": metrics.value("bbox_mAP_50"),
+        "val_AP": metrics.splits["val"].get("bbox_mAP"),
+    }
+    return {
+        "method": "" if run is None else run_of(experiment, run).method,
+        "arm": run or BASELINE,
+        "seed": experiment.seed,
+        "settings": settings_of(experiment, run),
+        "teachers": " > ".join(teachers or []),
+        "epochs": "+".join(str(len(part)) for part in epochs),
+        "steps": sum(epoch.iterations for part in epochs for epoch in part),
+        **{key: round(100 * (value or 0), 3) for key, value in figures.items()},
+        "train_loss": round(epochs[-1][-1].detection_loss, 5),
+        "weights_sha256": sha256_of(folders[-1].weights)[:12],
+    }
