@@ -113,8 +113,11 @@ def test_a_truth_value_where_text_is_wanted_is_to_be_quoted(
     [
         ({"order": "no"}, "runs.direct.order: no, off and false without quotes are false in YAML"),
         ({"order": "[1]"}, "runs.direct.order: there is no teacher '1'; use one of: a"),
-        ({"order": "1"}, "runs.direct.order: there is no order '1'; use one of: bgs, direct, "),
-        ({"order": "~"}, "runs.direct.order: is empty; use one of: bgs, direct, "),
+        (
+            {"order": "1"},
+            "runs.direct.order: there is no order '1'; use one of: bgs, bgs-between, direct, ",
+        ),
+        ({"order": "~"}, "runs.direct.order: is empty; use one of: bgs, bgs-between, direct, "),
         ({"order": "[~]"}, "runs.direct.order: has an item that is no name"),
         ({"order": "{a: b}"}, "runs.direct.order: there is no order '{'a': 'b'}'"),
         ({"order": "['a|b']"}, "runs.direct.order: there is no teacher 'a|b'; use one of: a"),

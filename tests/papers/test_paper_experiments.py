@@ -19,6 +19,7 @@ from mtpd.files import digest_of
 from mtpd.layout import Layout
 from mtpd.papers.paper import Cell, experiments_of, load_paper
 from mtpd.selection.orders import choose_order
+from mtpd.selection.pool import Pool
 from mtpd.settings.experiment import Experiment
 from mtpd.settings.runtime import Zoo
 from mtpd.zoo.metafiles import published
@@ -192,16 +193,9 @@ def supposed_orders(experiment: Experiment, upwards: bool) -> dict[str, list[str
     scores = {name: float(i if upwards else -i) for i, name in enumerate(names)}
     places = {experiment.student.name: -1.0, **{n: scores[n] + len(names) for n in names}}
     costs = {a: {b: abs(places[a] - places[b]) for b in places} for a in places}
+    pool = Pool(experiment.student.name, scores, costs, min(scores.values()) - 1)
     return {
-        member: list(
-            choose_order(
-                run.order,
-                experiment.student.name,
-                scores,
-                costs,
-                runs.teachers_at_most(experiment, run),
-            ).teachers
-        )
+        member: list(choose_order(run.order, pool, runs.teachers_at_most(experiment, run)).teachers)
         for member in runs.all_members(experiment)
         for run in [runs.run_of(experiment, member)]
         if isinstance(run.order, str) and run.order not in ("none", "random")
