@@ -14,23 +14,20 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
-from mtpd.detectors.weights import save_weights
+from mtpd.detectors.weights import part_of, save_state
 from mtpd.errors import UserError
 from mtpd.files import write_json
 
 
-def detector_of(model: Any) -> nn.Module:
-    """The detector inside a distiller, a data-parallel wrapper, both or neither."""
-    if is_model_wrapper(model):
-        model = model.module
-    return getattr(model, "student", model)
-
-
 @HOOKS.register_module()
 class DetectorWeightsHook(Hook):
-    """Writes the detector alone, without teacher and adapters, when training has ended."""
+    """Writes the detector alone, without teacher and adapters, when training has ended.
+
+    They are the weights that were validated: where a hook validates an average of those that were
+    trained, as EMAHook does, the average.
+    """
 
     # After every hook that may still change the weights.
     priority = "LOWEST"
@@ -40,9 +37,17 @@ class DetectorWeightsHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Write the checkpoint, from one process only."""
-        if is_main_process():
-            classes = runner.train_dataloader.dataset.metainfo["classes"]
-            save_weights(self.path, detector_of(runner.model), classes)
+        if not is_main_process():
+            return
+        model: Any = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        checkpoint = {"state_dict": model.state_dict()}
+        # Where hooks with weights of their own put them, as for MMEngine's checkpoints.
+        runner.call_hook("before_save_checkpoint", checkpoint=checkpoint)
+        state = checkpoint["state_dict"]
+        if hasattr(model, "student"):
+            state = part_of(state, "student.")
+        save_state(self.path, state, runner.train_dataloader.dataset.metainfo["classes"])
 
 
 @HOOKS.register_module()

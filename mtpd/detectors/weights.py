@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -27,19 +27,27 @@ WITHOUT_CLASSES = ("backbone.", "neck.", "rpn_head.")
 def save_weights(
     path: Path, model: nn.Module, classes: Sequence[str], without: Sequence[str] = ()
 ) -> None:
-    """Write a checkpoint of ``model`` alone that ``mmdet.apis.init_detector`` loads as it is.
+    """:func:`save_state` of ``model``, without the tensors named in ``without``."""
+    state = {key: value for key, value in model.state_dict().items() if key not in without}
+    save_state(path, state, classes)
 
-    It holds tensors and plain Python values only, so it loads with ``weights_only=True``. Tensors
-    named in ``without`` are left out.
+
+def save_state(path: Path, state: Mapping[str, Tensor], classes: Sequence[str]) -> None:
+    """Write a checkpoint that ``mmdet.apis.init_detector`` loads as it is.
+
+    It holds tensors and plain Python values only, so it loads with ``weights_only=True``.
     """
-    state = {
-        key: value.detach().cpu() for key, value in model.state_dict().items() if key not in without
-    }
+    tensors = {key: value.detach().cpu() for key, value in state.items()}
     meta = {"dataset_meta": {"classes": tuple(classes)}}
     # Into an open file: given a path, torch writes its name inside, and the same weights would have
     # other bytes every time.
     with whole_file(path) as temporary, temporary.open("wb") as file:
-        torch.save({"meta": meta, "state_dict": state}, file)
+        torch.save({"meta": meta, "state_dict": tensors}, file)
+
+
+def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, without it."""
+    return {k.removeprefix(prefix): value for k, value in state.items() if k.startswith(prefix)}
 
 
 def read_checkpoint(

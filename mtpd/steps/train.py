@@ -9,7 +9,6 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mtpd.detectors.hooks import detector_of
 from mtpd.detectors.pretrained import without_pretrained
 from mtpd.detectors.weights import load_start, load_weights, save_weights
 from mtpd.detectors.written_config import write_config
@@ -68,7 +67,7 @@ def _take_over(
     check_classes(weights.path, name, classes, context.dataset.classes)
     write_config(config, folder.training_config)
     write_json(folder.history, {"epochs": []})
-    save_weights(folder.weights, detector_of(model), context.dataset.classes)
+    save_weights(folder.weights, model, context.dataset.classes)
 
 
 def check_classes(
