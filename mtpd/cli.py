@@ -15,6 +15,7 @@ from mtpd.commands.store import store
 from mtpd.commands.weights import weights
 from mtpd.commands.zoo import zoo
 from mtpd.errors import Interrupted, UserError
+from mtpd.launch import say_interrupted
 
 app = typer.Typer(
     help="Multi-teacher progressive distillation of object detectors.",
@@ -41,6 +42,7 @@ def main() -> None:
     try:
         app()
     except Interrupted as event:
+        say_interrupted(event)
         sys.stderr.write(f"interrupted: {event}; run it again to go on from there\n")
         sys.exit(os.EX_TEMPFAIL)
     except UserError as error:

@@ -25,4 +25,4 @@ class UserError(Exception):
 
 
 class Interrupted(Exception):  # noqa: N818  no error
-    """A job was told to end, and has saved what it needs to go on later."""
+    """A job was told to end, and can go on later; ``str(event)`` says from where."""

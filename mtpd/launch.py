@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -16,6 +17,11 @@ from mtpd.errors import Interrupted
 LAUNCHED = "TORCHELASTIC_RUN_ID"
 """Set by torchrun in every process that it starts."""
 
+SAID = "MTPD_INTERRUPTED"
+"""Names the file in which a process that train together says that it has saved its state."""
+
+STOP_SECONDS = 110
+"""How long processes may take to save their state: the profile's --signal=TERM@120, less a bit."""
 
 PR_SET_PDEATHSIG = 1
 
@@ -31,8 +37,12 @@ def is_launched() -> bool:
     return LAUNCHED in os.environ
 
 
-def _die_with_parent() -> None:
-    """Get SIGTERM when the parent dies, however it dies: it holds the GPUs' lease."""
+def _before_torchrun() -> None:
+    """Get SIGTERM when the parent dies, however it dies: it holds the GPUs' lease.
+
+    A signal to the whole group that torchrun does not know is left to the processes themselves.
+    """
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -45,17 +55,36 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         Interrupted: They were asked to end, and did.
     """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--shutdown-timeout", str(STOP_SECONDS)]
     command += ["--nproc-per-node", str(processes), "-m", "mtpd.cli", *arguments]
-    job = subprocess.Popen(command, preexec_fn=_die_with_parent)
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder) / "said"
+        environment = {**os.environ, SAID: str(said)}
+        job = subprocess.Popen(command, preexec_fn=_before_torchrun, env=environment)
+        asked = _hand_signals_on(job)
+        status = job.wait()
+        if said.exists():
+            raise Interrupted(said.read_text(encoding="utf-8"))
+    if status and asked:
+        raise Interrupted(f"{asked[0]} received before a state could be saved")
+    return status
+
+
+def say_interrupted(event: Interrupted) -> None:
+    """Tell the process that started this one, if there is one, that a state was saved."""
+    path = os.environ.get(SAID)
+    if is_launched() and path is not None:
+        Path(path).write_text(str(event), encoding="utf-8")
+
+
+def _hand_signals_on(job: subprocess.Popen[bytes]) -> list[str]:
+    """Hand signals that ask for an end on to torchrun; returns what will hold their names."""
     asked: list[str] = []
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
         asked.append(signal.Signals(number).name)
         job.send_signal(signal.SIGTERM)  # the one that torchrun hands on to its processes
 
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, hand_on)
-    status = job.wait()
-    if status and asked:
-        raise Interrupted(f"{asked[0]} received: see above for the iteration that is saved")
-    return status
+    return asked

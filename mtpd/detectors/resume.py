@@ -23,13 +23,13 @@ from torch import nn
 
 from mtpd.detectors.hooks import HistoryHook
 from mtpd.detectors.parallel import any_of, gathered, world_size
+from mtpd.detectors.stopping import SIGNALS
 from mtpd.detectors.training_state import TrainingStates, random_state, set_random_state
 from mtpd.errors import Interrupted
 from mtpd.files import write_json
 
 AGREE_EVERY = 10
 """Iterations after which several processes ask each other; each time costs a little."""
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 PROGRESS_SECONDS = 5.0
 PYTHON_STATE = {
     "DDODHead": ("cls_num_pos_samples_per_level", "reg_num_pos_samples_per_level"),

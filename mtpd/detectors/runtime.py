@@ -22,7 +22,7 @@ def runtime_config(config: Config, folder: ModelFolder, seed: int) -> None:
         "checkpoint": None,
         "sampler_seed": {"type": "DistSamplerSeedHook"},
     }
-    own = [f"mtpd.detectors.{module}" for module in ("hooks", "loading", "resume")]
+    own = [f"mtpd.detectors.{module}" for module in ("hooks", "loading", "resume", "stopping")]
     imports = [*config.get("custom_imports", {}).get("imports", []), *own]
     config.custom_imports = {"imports": imports, "allow_failed_imports": False}
     config.custom_hooks = [
@@ -30,6 +30,9 @@ def runtime_config(config: Config, folder: ModelFolder, seed: int) -> None:
         {"type": "HistoryHook", "path": str(folder.history)},
         {"type": "DetectorWeightsHook", "path": str(folder.weights)},
     ]
+    for loader in (config.train_dataloader, config.val_dataloader):
+        if loader.num_workers > 0:
+            loader.worker_init_fn = {"type": "ignore_stop_signals"}
     config.vis_backends = []
     config.visualizer = {"type": "DetLocalVisualizer", "vis_backends": []}
     config.log_processor = {"type": "LogProcessor", "window_size": 50, "by_epoch": True}

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from mtpd.detectors.parallel import of_first, together
+from mtpd.detectors.stopping import end_loaders
 from mtpd.detectors.written_config import write_config
 from mtpd.files import read_json
 from mtpd.layout import ModelFolder
@@ -58,7 +59,11 @@ def run_training(
         write_config(config, folder.training_config)
         # As Config.fromfile does: it registers hooks, and the distiller where the config names it.
         import_modules_from_strings(**config.custom_imports)
-        Runner.from_cfg(config).train()
+        runner = Runner.from_cfg(config)
+        try:
+            runner.train()
+        finally:
+            end_loaders(runner)
         if is_main_process():
             folder.progress.unlink(missing_ok=True)
 
