@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Tests run beside each other, one for each core; torch would give each of them all cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

@@ -10,7 +10,7 @@ from mtpd.detectors.datasets import innermost
 from mtpd.errors import UserError
 from mtpd.settings.experiment import ImagePipeline
 
-SIZES = ("scale", "scales", "crop_size")
+SIZES = ("scale", "scales", "img_scale", "crop_size", "size")
 """Arguments of a pipeline's transforms that are image sizes in pixels."""
 
 
@@ -20,8 +20,8 @@ def set_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
     Otherwise the sizes of the config's own are scaled.
     """
     if pipeline.size is None:
-        config.train_pipeline = _scaled(config.train_pipeline, pipeline.scale)
-        config.test_pipeline = _scaled(config.test_pipeline, pipeline.scale)
+        config.train_pipeline = scaled(config.train_pipeline, pipeline.scale)
+        config.test_pipeline = scaled(config.test_pipeline, pipeline.scale)
         return
     load = {"type": "LoadImageFromFile"}
     annotations = {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks}
@@ -55,15 +55,15 @@ def test_image_size(config: Config) -> tuple[int, int] | None:
     return max(scales[0]), min(scales[0])
 
 
-def _scaled(transforms: Any, factor: float) -> Any:
+def scaled(transforms: Any, factor: float) -> Any:
     """A pipeline, or a part of one, with all image sizes times ``factor``."""
     if isinstance(transforms, dict):
         return {
-            key: _scaled_size(value, factor) if key in SIZES else _scaled(value, factor)
+            key: _scaled_size(value, factor) if key in SIZES else scaled(value, factor)
             for key, value in transforms.items()
         }
     if isinstance(transforms, list | tuple):
-        return type(transforms)(_scaled(item, factor) for item in transforms)
+        return type(transforms)(scaled(item, factor) for item in transforms)
     return transforms
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,6 +17,7 @@ from torch import nn
 
 from mtpd.detectors.datasets import coco_dataset
 from mtpd.detectors.own_config import has_masks
+from mtpd.detectors.trial import try_a_step
 from mtpd.detectors.weights import load_start, load_weights
 from mtpd.distillation.losses import build_loss, completed
 from mtpd.distillation.pairing import Anatomy, anatomy_of, pair
@@ -22,6 +25,8 @@ from mtpd.errors import UserError
 from mtpd.files import read_json, write_json
 from mtpd.steps.context import Context
 from mtpd.steps.train import check_classes
+
+logger = logging.getLogger(__name__)
 
 WITHOUT_AMP = ("AutoAssignHead",)
 """Heads whose own loss mixes float16 and float32 tensors in a way that torch refuses."""
@@ -106,7 +111,22 @@ def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
         ):
             pipeline = config[f"{mode}_pipeline"]
             DATASETS.build(coco_dataset(context.dataset, "val", pipeline))[0]
+    if detector.weights is None:
+        _check_step(context, name, config, model)
     return anatomy, sum(p.numel() for p in model.parameters())
+
+
+def _check_step(context: Context, name: str, config: Config, model: nn.Module) -> None:
+    """One step of the training works, from images to gradients.
+
+    Raises:
+        UserError: It does not.
+    """
+    where = f"{name}: {context.experiment.detector(name).config}"
+    with _explained(where, "a training step fails", "mend its config or options"):
+        tried = try_a_step(model, config, context.dataset)
+    if not tried:
+        logger.warning("%s: no training step was tried: val has no image with boxes", name)
 
 
 def _check_schedule(where: str, config: Config, model: nn.Module, head: str) -> None:
@@ -131,8 +151,10 @@ def _check_schedule(where: str, config: Config, model: nn.Module, head: str) -> 
         plain.pop(key, None)
     with _explained(f"{where}: training", "the schedule does not build", "mend its settings"):
         wrapper = build_optim_wrapper(model, plain)
+        # Schedules of epochs may be counted in iterations: how many does not matter here.
+        given = {"optimizer": wrapper.optimizer, "epoch_length": 100}
         for scheduler in config.param_scheduler:
-            PARAM_SCHEDULERS.build({**scheduler, "optimizer": wrapper.optimizer})
+            PARAM_SCHEDULERS.build(scheduler, default_args=given)
 
 
 def _check_annotations(context: Context, name: str, config: Config) -> None:
@@ -165,4 +187,11 @@ def _explained(where: str, problem: str, remedy: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(where, f"{problem} ({type(error).__name__}: {error})", remedy) from error
+        said = str(error) or f"in {_place(error)}"
+        raise UserError(where, f"{problem} ({type(error).__name__}: {said})", remedy) from error
+
+
+def _place(error: Exception) -> str:
+    """File, line and function that raised ``error``."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}, {last.name}"

@@ -98,6 +98,12 @@ def test_levels_that_share_no_stride(context: Callable[..., Context]) -> None:
         "model.neck.num_outs": 1,
         "model.neck.add_extra_convs": False,
     }
+    refused(
+        context(("teachers.a.options", options)),
+        r"a training step fails \(AssertionError: in .*\.py, line \d+, ",
+        "a",
+    )
+    options["model.bbox_head.anchor_generator.strides"] = [4]
     checked = context(("teachers.a.options", options))
     for name in ("student", "a"):
         check_detector(checked, name)
@@ -180,6 +186,36 @@ def test_settings_that_libraries_refuse(
     context: Callable[..., Context], key: str, value: Any, words: str
 ) -> None:
     refused(context((key, value)), words)
+
+
+def test_a_step_that_fails_is_found_before_any_training(context: Callable[..., Context]) -> None:
+    """The neck gives 48 channels to a head that takes 32: everything builds."""
+    refused(
+        context(("student.options", {"model.neck.out_channels": 48})),
+        r"student: .*retinanet_small.py: a training step fails \(RuntimeError: .*32.*48",
+    )
+
+
+def test_a_loss_that_is_not_finite_is_found_too(
+    context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = context(("student.options", {"model.bbox_head.loss_bbox.loss_weight": float("inf")}))
+    refused(opened, r"a training step fails \(ValueError: loss_bbox is (inf|nan)\)")
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py", "mmdet::yolox/yolox_tiny_8xb8-300e_coco.py"],
+)
+def test_schedules_of_epochs_that_count_iterations(
+    context: Callable[..., Context], config: str
+) -> None:
+    options = {"model.backbone.init_cfg": None}
+    training = {"epochs": 300, "batch_size": 2}
+    opened = context(
+        ("student.config", config), ("training", training), ("student.options", options)
+    )
+    check_detector(opened, "student")
 
 
 def test_masks_that_the_data_have_not(context: Callable[..., Context]) -> None:
