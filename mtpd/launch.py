@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -30,6 +31,16 @@ def put_command_on_path() -> None:
     """Let jobs find the ``mtpd`` command of this interpreter's environment, activated or not."""
     here = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
+
+
+def end_with_the_terminal() -> None:
+    """Let Snakemake end as by Ctrl-C when its terminal closes: it unlocks the folder then.
+
+    Where the signal is ignored already, as under ``nohup``, it stays ignored.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def is_launched() -> bool:

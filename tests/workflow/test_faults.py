@@ -74,6 +74,25 @@ def test_a_killed_workflow_goes_on(project: Project) -> None:
     assert {name: weights(project, name) for name in ("student", "a")} == before
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "terminal"])
+def test_a_workflow_that_ends_with_its_terminal_goes_on(
+    project: Project, number: signal.Signals
+) -> None:
+    """The signal goes to all processes: the training saves its state, the folder is unlocked."""
+    project.write(TEACHERS, CHAIN, ("training.epochs", 30), ("training.decay_at", ...))
+    first = project.results / "detectors" / "student"
+    with running(project) as job:
+        wait_for(first / "progress.json", job)
+        time.sleep(1)
+        os.killpg(job.pid, number)
+        assert job.wait(60) != 0
+    log = (first / "train.log").read_text()
+    assert f"interrupted: {number.name} received: the state after iteration " in log
+    target = str((first / "model.pth").relative_to(project.folder))
+    project.run(target)
+    assert "resumed after iteration" in (first / "train.log").read_text()
+
+
 def weights(project: Project, name: str) -> tuple[int, int]:
     """Which file the weights are, and when they were written: another training makes others."""
     found = (project.results / "detectors" / name / "model.pth").stat()

@@ -17,7 +17,7 @@ from mtpd.experiment.fetching import remote_files, starts_pretrained
 from mtpd.experiment.load import experiment_path, open_experiment
 from mtpd.experiment.recipes import Recipes, Task
 from mtpd.files import read_json
-from mtpd.launch import put_command_on_path
+from mtpd.launch import end_with_the_terminal, put_command_on_path
 from mtpd.layout import Layout, PaperLayout, calibration_file
 from mtpd.papers.changes import has_changed as paper_item_changed
 from mtpd.papers.paper import (
@@ -32,10 +32,11 @@ from mtpd.store import Store
 from mtpd.zoo.sources import FILE_PATTERN, remote_weights
 
 put_command_on_path()
+end_with_the_terminal()
 
 # Snakemake's own prefix, and: a job that is told to end waits until its training has saved its state.
-# SIGTERM reaches bash too, which would leave at once and take the job's processes with it.
-shell.prefix("set -euo pipefail; trap : TERM USR1; ")
+# Signals reach bash too, which would leave at once and take the job's processes with it.
+shell.prefix("set -euo pipefail; trap : TERM INT HUP USR1; ")
 
 CHECKOUT = Path(workflow.basedir)
 SETTINGS = settings_file(CHECKOUT)
