@@ -21,6 +21,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
+from mtpd.detectors.deadline import end_of_job, is_near
 from mtpd.detectors.hooks import HistoryHook
 from mtpd.detectors.parallel import any_of, gathered, world_size
 from mtpd.detectors.stopping import SIGNALS
@@ -75,8 +76,8 @@ class TrainingStateHook(Hook):
     """Saves the training state, restores it, and ends the job in time when it is told to.
 
     Saved after the last iteration of every epoch, after every ``iterations`` or ``minutes``, and
-    when a signal asks the job to end: Slurm sends one before the time limit. Writes
-    ``progress.json`` for ``mtpd status`` as well.
+    when the job has to end: shortly before the end of its time, where the batch system tells that,
+    or when a signal asks for it. Writes ``progress.json`` for ``mtpd status`` as well.
 
     Args:
         folder: Of the states.
@@ -103,6 +104,9 @@ class TrainingStateHook(Hook):
         self._stop: str | None = None
         self._saved = self._reported = self._began = time.monotonic()
         self._since = 0
+        self._end_of_job: float | None = None
+        self._longest_save = self._longest_iteration = 0.0
+        self._iteration_began = self._began
 
     def before_train(self, runner: Runner) -> None:
         """Restore the newest state, and listen to signals from here on."""
@@ -117,7 +121,17 @@ class TrainingStateHook(Hook):
         self._began, self._since = time.monotonic(), runner.iter
         for number in SIGNALS:
             signal.signal(number, self._ask_to_stop)
+        self._end_of_job = end_of_job() if is_main_process() else None
         self._report(runner, runner.iter, "training")
+
+    def before_train_iter(
+        self,
+        runner: Runner,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+        data_batch: Any = None,  # noqa: ARG002
+    ) -> None:
+        """Note when the iteration began."""
+        self._iteration_began = time.monotonic()
 
     def after_train_iter(
         self,
@@ -132,6 +146,9 @@ class TrainingStateHook(Hook):
             Interrupted: A signal has asked for it.
         """
         done = runner.iter + 1
+        took = time.monotonic() - self._iteration_began
+        self._longest_iteration = max(self._longest_iteration, took)
+        self._look_at_the_clock()
         last = batch_idx + 1 == len(runner.train_dataloader)
         stop = self._is_asked(done, last)
         if stop or last or self._is_due(done):
@@ -157,6 +174,8 @@ class TrainingStateHook(Hook):
         Raises:
             Interrupted: A signal has asked for it.
         """
+        if world_size() == 1:
+            self._look_at_the_clock()
         # Several processes would have to agree here too; they end at the next iteration.
         if self._stop and world_size() == 1:
             self._end(runner, runner.iter)
@@ -179,7 +198,14 @@ class TrainingStateHook(Hook):
         return asked is not None
 
     def _ask_to_stop(self, number: int, _frame: FrameType | None) -> None:
-        self._stop = signal.Signals(number).name
+        self._stop = f"{signal.Signals(number).name} received"
+
+    def _look_at_the_clock(self) -> None:
+        """Ask the job to end if its time is nearly up."""
+        # Several processes agree only every few iterations.
+        until_asked = self._longest_iteration * (AGREE_EVERY if world_size() > 1 else 1)
+        if self._stop is None and is_near(self._end_of_job, self._longest_save, until_asked):
+            self._stop = "the job's time is nearly up"
 
     def _is_due(self, done: int) -> bool:
         if self.iterations is not None and done % self.iterations == 0:
@@ -193,10 +219,11 @@ class TrainingStateHook(Hook):
         state = _state(runner, done, done_in_epoch)
         if is_main_process():
             self.states.save(done, state)
+        self._longest_save = max(self._longest_save, time.monotonic() - self._saved)
 
     def _end(self, runner: Runner, done: int) -> None:
         self._report(runner, done, "saved")
-        raise Interrupted(f"{self._stop} received: the state after iteration {done} is saved")
+        raise Interrupted(f"{self._stop}: the state after iteration {done} is saved")
 
     def _report(self, runner: Runner, done: int, state: str) -> None:
         if not is_main_process():
