@@ -24,5 +24,9 @@ class UserError(Exception):
         super().__init__(" ".join(line.split()))
 
 
+class DivergedError(UserError):
+    """A training's loss is not finite any more, and will not become so again."""
+
+
 class Interrupted(Exception):  # noqa: N818  no error
     """A job was told to end, and can go on later; ``str(event)`` says from where."""

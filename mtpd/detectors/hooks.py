@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import resource
 import time
 from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
 from mtpd.detectors.weights import part_of, save_state
-from mtpd.errors import UserError
+from mtpd.errors import DivergedError
 from mtpd.files import write_json
 
 
@@ -50,9 +51,18 @@ class DetectorWeightsHook(Hook):
         save_state(self.path, state, runner.train_dataloader.dataset.metainfo["classes"])
 
 
+CHECK_EVERY = 25
+"""Iterations between two looks at the losses, each of which waits for the device."""
+SKIPPED_IN_A_ROW = 20
+"""Steps that the scaler of mixed precision may skip one after the other to find its scale."""
+
+
 @HOOKS.register_module()
 class HistoryHook(Hook):
     """Writes ``history.json``: mean losses, learning rate and validation figures of every epoch.
+
+    Ends a training that has diverged. In mixed precision single steps may have losses that are not
+    finite: the scaler skips them, and they are counted and left out of the means.
 
     Args:
         path: Of the file.
@@ -68,6 +78,8 @@ class HistoryHook(Hook):
         self.startup_seconds: float | None = None
         self._sums: dict[str, Tensor] = {}
         self._iterations = 0
+        # Losses that were not finite: in this epoch, and since the last that was; on the device.
+        self._skipped = self._streak = torch.tensor(0)
         self._began = 0.0
         self._learning_rate = 0.0
         self._resumed: dict[str, Any] | None = None
@@ -79,6 +91,7 @@ class HistoryHook(Hook):
             "startup_seconds": self.startup_seconds,
             "sums": self._sums,
             "iterations": self._iterations,
+            "skipped": self._skipped,
             "seconds": time.monotonic() - self._began,
         }
 
@@ -101,43 +114,69 @@ class HistoryHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:  # noqa: ARG002  MMEngine's signature
         """Start the sums of an epoch, or go on with those that were restored."""
         self._sums, self._iterations, self._began = {}, 0, time.monotonic()
+        self._skipped = torch.tensor(0)
         if self._resumed is not None:
             self._sums, self._iterations = self._resumed["sums"], self._resumed["iterations"]
+            self._skipped = self._resumed.get("skipped", self._skipped)
             self._began -= self._resumed["seconds"]
             self._resumed = None
 
     def after_train_iter(
         self,
-        runner: Runner,  # noqa: ARG002
+        runner: Runner,
         batch_idx: int,  # noqa: ARG002
         data_batch: Any = None,  # noqa: ARG002
         outputs: dict[str, Tensor] | None = None,
     ) -> None:
-        """Add this step's losses, without waiting for the device."""
+        """Add this step's losses; the device is waited for only every :data:`CHECK_EVERY` steps.
+
+        Raises:
+            DivergedError: They have not been finite for a while.
+        """
         self._iterations += 1
-        for name, value in (outputs or {}).items():
-            self._sums[name] = self._sums.get(name, 0) + value.detach()
+        losses = {name: value.detach() for name, value in (outputs or {}).items()}
+        if not losses:
+            return
+        finite = torch.stack([value.isfinite().all() for value in losses.values()]).all()
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0) + torch.where(finite, value, 0)
+        self._skipped = self._skipped.to(finite.device) + ~finite
+        self._streak = torch.where(finite, 0, self._streak.to(finite.device) + 1)
+        if self._iterations % CHECK_EVERY == 0:
+            self.check(runner)
+
+    def check(self, runner: Runner) -> None:
+        """See whether the training has diverged.
+
+        Raises:
+            DivergedError: It has.
+        """
+        is_scaled = isinstance(runner.optim_wrapper, AmpOptimWrapper)
+        streak = int(self._streak)
+        if streak > (SKIPPED_IN_A_ROW if is_scaled else 0):
+            raise DivergedError(
+                f"epoch {runner.epoch + 1}, iteration {self._iterations}",
+                f"training has diverged: the loss has not been finite for {streak} iterations",
+                "lower training.optimizer.lr, or set training.clip_grad_norm",
+            )
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Close the epoch.
 
         Raises:
-            UserError: A loss was not finite.
+            DivergedError: The last losses were not finite.
         """
-        means = {name: float(total) / self._iterations for name, total in self._sums.items()}
-        broken = [name for name, mean in means.items() if not math.isfinite(mean)]
-        if broken:
-            raise UserError(
-                f"epoch {runner.epoch + 1}",
-                f"training has diverged: {broken[0]} is not finite",
-                "lower training.optimizer.lr, or set training.clip_grad_norm",
-            )
+        self.check(runner)
+        skipped = int(self._skipped)
+        counted = max(1, self._iterations - skipped)
+        means = {name: float(total) / counted for name, total in self._sums.items()}
         self.epochs.append(
             {
                 "epoch": runner.epoch + 1,
                 "iterations": self._iterations,
                 "last_learning_rate": self._learning_rate,
                 "train_seconds": round(time.monotonic() - self._began, 3),
+                **({"skipped": skipped} if skipped else {}),
                 "train": means,
             }
         )

@@ -215,6 +215,8 @@ class TrainingStateHook(Hook):
         return any_of(time.monotonic() - self._saved > 60 * self.minutes)
 
     def _save(self, runner: Runner, done: int, done_in_epoch: int) -> None:
+        # What has diverged is no state to go on from.
+        _history(runner).check(runner)
         self._saved = time.monotonic()
         state = _state(runner, done, done_in_epoch)
         if is_main_process():

@@ -15,7 +15,9 @@ from mmengine.utils import import_modules_from_strings
 
 from mtpd.detectors.parallel import of_first, together
 from mtpd.detectors.stopping import end_loaders
+from mtpd.detectors.training_state import TrainingStates
 from mtpd.detectors.written_config import write_config
+from mtpd.errors import DivergedError
 from mtpd.files import read_json
 from mtpd.layout import ModelFolder
 from mtpd.settings.experiment import Saving
@@ -39,7 +41,8 @@ def run_training(
         states: Folder of the training states.
 
     Raises:
-        Interrupted: A signal has asked the job to end.
+        Interrupted: The job was asked to end.
+        DivergedError: The loss has not been finite for a while.
     """
     hook = {
         "type": "TrainingStateHook",
@@ -62,6 +65,10 @@ def run_training(
         runner = Runner.from_cfg(config)
         try:
             runner.train()
+        except DivergedError:
+            # What they lead to is known: the next attempt begins anew.
+            TrainingStates(states, identity).clear()
+            raise
         finally:
             end_loaders(runner)
         if is_main_process():

@@ -8,18 +8,23 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import nn
 
 from mtpd.detectors.hooks import DetectorWeightsHook, HistoryHook
-from mtpd.errors import UserError
+from mtpd.errors import DivergedError
 from mtpd.files import read_json
 
 
-def fake_runner(rate: float) -> Any:
+def fake_runner(rate: float, scaled: bool = False) -> Any:
+    kind = AmpOptimWrapper if scaled else OptimWrapper
+    wrapper = kind.__new__(kind)
+    wrapper.base_param_settings = None
+    wrapper.optimizer = SimpleNamespace(param_groups=[{"lr": rate}])
     sampler = SimpleNamespace(batch_size=8)
     return SimpleNamespace(
         epoch=0,
-        optim_wrapper=SimpleNamespace(param_groups=[{"lr": rate}]),
+        optim_wrapper=wrapper,
         train_dataloader=SimpleNamespace(batch_sampler=sampler),
     )
 
@@ -52,11 +57,58 @@ def test_history_holds_means_rates_and_validation_of_every_epoch(tmp_path: Path)
     assert history["peak_memory_mib"] > 50
 
 
+DIVERGED = "training has diverged: the loss has not been finite for {} iterations"
+
+
 def test_divergence_is_one_line_and_writes_no_weights(tmp_path: Path) -> None:
     hook, runner = HistoryHook(str(tmp_path / "history.json")), fake_runner(0.1)
-    with pytest.raises(UserError, match="training has diverged: loss is not finite"):
+    with pytest.raises(DivergedError, match=DIVERGED.format(1)) as caught:
         train_epoch(hook, runner, [1.0, float("nan")])
+    assert "\n" not in str(caught.value)
     assert not (tmp_path / "history.json").exists()
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_divergence_is_told_within_fifty_iterations(tmp_path: Path, wrong: float) -> None:
+    for scaled, most in ((False, 25), (True, 50)):
+        hook, runner = HistoryHook(str(tmp_path / "history.json")), fake_runner(0.1, scaled)
+        hook.before_train_epoch(runner)
+        done = 0
+        with pytest.raises(DivergedError, match=r"^epoch 1, iteration \d+: training has diverged"):
+            for done in range(1000):
+                loss = torch.tensor(1.0 if done < 26 else wrong)
+                hook.after_train_iter(runner, done, outputs={"loss": loss})
+        assert 26 <= done < 26 + most
+
+
+def test_steps_that_the_scaler_skips_are_counted_and_left_out(tmp_path: Path) -> None:
+    hook, runner = HistoryHook(str(tmp_path / "history.json")), fake_runner(0.1, scaled=True)
+    skipped = [float("inf")] * 3
+    train_epoch(hook, runner, [1.0, *skipped, 3.0, *skipped, 2.0])
+    train_epoch(hook, runner, [1.0])
+    first, second = hook.epochs
+    assert first["train"]["loss"] == 2.0
+    assert (first["iterations"], first["skipped"]) == (9, 6)
+    assert "skipped" not in second
+
+
+def test_nothing_waits_for_the_device_between_two_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook, runner = HistoryHook(str(tmp_path / "history.json")), fake_runner(0.1)
+    hook.before_train_epoch(runner)
+    waits: list[str] = []
+    for name in ("__bool__", "__int__", "__float__", "item"):
+        original = getattr(torch.Tensor, name)
+
+        def wait(tensor: Any, name: str = name, original: Any = original) -> Any:
+            waits.append(name)
+            return original(tensor)
+
+        monkeypatch.setattr(torch.Tensor, name, wait)
+    for iteration in range(1, 61):
+        hook.after_train_iter(runner, iteration, outputs={"loss": torch.tensor(1.0)})
+    assert len(waits) == 2
 
 
 def test_only_the_student_is_written(tmp_path: Path) -> None:
