@@ -8,7 +8,7 @@ processes, and one that was killed goes on with the batches it would have had.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,6 +54,23 @@ class SeededDataset:
     def __init__(self, dataset: dict[str, Any], seed: int) -> None:
         self.dataset = DATASETS.build(dataset)
         self.seed = seed
+
+    @property
+    def pipeline(self) -> Any:
+        """Of the data set inside; PipelineSwitchHook puts another in its place."""
+        return self._innermost.pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Any) -> None:
+        self._innermost.pipeline = pipeline
+
+    def update_skip_type_keys(self, skip_type_keys: Sequence[str]) -> None:
+        """Leave transforms out that mix images, as YOLOXModeSwitchHook asks; there are none."""
+
+    @property
+    def _innermost(self) -> Any:
+        """The data set inside the one that repeats it, if there is one."""
+        return getattr(self.dataset, "dataset", self.dataset)
 
     @property
     def metainfo(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from mmengine.config import Config
@@ -9,6 +10,8 @@ from mmengine.config import Config
 from mtpd.detectors.datasets import innermost
 from mtpd.errors import UserError
 from mtpd.settings.experiment import ImagePipeline
+
+logger = logging.getLogger(__name__)
 
 SIZES = ("scale", "scales", "img_scale", "crop_size", "size")
 """Arguments of a pipeline's transforms that are image sizes in pixels."""
@@ -23,6 +26,13 @@ def set_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
         config.train_pipeline = scaled(config.train_pipeline, pipeline.scale)
         config.test_pipeline = scaled(config.test_pipeline, pipeline.scale)
         return
+    hooks = config.get("custom_hooks", [])
+    config.custom_hooks = [hook for hook in hooks if "PipelineSwitchHook" not in str(hook["type"])]
+    if len(config.custom_hooks) < len(hooks):
+        logger.warning(
+            "%s: PipelineSwitchHook is left out, as pipeline.size replaces the pipelines",
+            config.filename,
+        )
     load = {"type": "LoadImageFromFile"}
     annotations = {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks}
     resize = {"type": "Resize", "scale": pipeline.size, "keep_ratio": True}
@@ -43,8 +53,18 @@ def check_own_pipelines(config: Config) -> None:
         dataset = config.get(f"{mode}_dataloader", {}).get("dataset", {})
         if dataset.get("type") == "MultiImageMixDataset":
             raise UserError(config.filename, f"its {mode} pipeline mixes images", remedy)
-        if not innermost(dataset)[0].get("pipeline"):
+        own = innermost(dataset)[0].get("pipeline")
+        if not own:
             raise UserError(config.filename, f"has no {mode} pipeline of its own", remedy)
+        kinds = [str(step["type"]) for step in own]
+        cached = [kind for kind in kinds if "Cached" in kind]
+        if mode == "train" and cached:
+            raise UserError(
+                config.filename,
+                f"its train pipeline mixes an image with those that a process happened to load "
+                f"before ({cached[0]}), so a resumed training would be another one",
+                remedy,
+            )
 
 
 def test_image_size(config: Config) -> tuple[int, int] | None:

@@ -9,6 +9,9 @@ from mmengine.config import Config, ConfigDict
 from mtpd.errors import UserError
 from mtpd.settings.experiment import Training
 
+EPOCHS_OF_HOOKS = ("switch_epoch", "num_last_epochs", "begin_epoch")
+"""Arguments of hooks that count epochs: of PipelineSwitchHook, YOLOXModeSwitchHook and EMAHook."""
+
 
 def schedule_config(config: Config, where: str, training: Training) -> None:
     """Set optimiser, learning-rate schedule and epochs; what is not given stays as it was."""
@@ -31,11 +34,20 @@ def schedule_config(config: Config, where: str, training: Training) -> None:
                 wrapper.pop(key, None)
     config.optim_wrapper = wrapper
     config.param_scheduler = _schedulers(config, training, epochs, own_epochs)
+    if own_epochs and own_epochs != epochs:
+        factor = epochs / own_epochs
+        config.custom_hooks = [_hook(hook, factor) for hook in config.get("custom_hooks", [])]
     # The config's own says which batch its rate is made for; here the experiment does.
     config.auto_scale_lr = {
         "enable": training.lr_for_batch is not None,
         "base_batch_size": training.lr_for_batch or 1,
     }
+
+
+def _hook(hook: dict[str, Any], factor: float) -> dict[str, Any]:
+    """A hook of the config's own that acts from an epoch on, in a schedule ``factor`` as long."""
+    stretched = {key: max(1, round(hook[key] * factor)) for key in EPOCHS_OF_HOOKS if hook.get(key)}
+    return {**hook, **stretched}
 
 
 def _schedulers(

@@ -105,6 +105,16 @@ class Distiller(BaseModel):
             for name, reason in taken.left.items():
                 logger.info("not inherited: %s (%s)", name, reason)
 
+    @property
+    def bbox_head(self) -> nn.Module:
+        """The student's: YOLOXModeSwitchHook changes how it learns."""
+        head: nn.Module = self.student.bbox_head
+        return head
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the student its epoch, as SetEpochInfoHook does."""
+        self.student.set_epoch(epoch)
+
     def train(self, mode: bool = True) -> Distiller:
         """Set the mode of the student; the teacher stays in eval mode."""
         super().train(mode)
