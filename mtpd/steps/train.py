@@ -75,9 +75,16 @@ def check_classes(
 ) -> None:
     """Refuse weights that record other class names than the data set has.
 
+    Weights that record none are taken with a remark: classes in another order go unnoticed.
+
     Raises:
         UserError: They do.
     """
+    if found is None:
+        logger.warning(
+            "%s: %s records no class names; that its outputs are %s in this order cannot be checked",
+            name, weights, _listed(expected),
+        )  # fmt: skip
     if found is not None and found != expected:
         raise UserError(
             weights,

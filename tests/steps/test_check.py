@@ -84,6 +84,18 @@ def test_teacher_with_other_classes(context: Callable[..., Context], tmp_path: P
     refused(context(("teachers.a.weights", path)), "other classes .*cat, dog", "a")
 
 
+def test_teacher_without_class_names(
+    context: Callable[..., Context], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "teacher.pth"
+    weights(path)
+    torch.save(torch.load(path, weights_only=True)["state_dict"], path)
+    opened = context(("teachers.a.weights", str(path)))
+    with caplog.at_level("WARNING"):
+        check_detector(opened, "a")
+    assert "teacher.pth records no class names; that its outputs are 6: ellipse, rec" in caplog.text
+
+
 def test_teacher_with_another_number_of_classes(
     context: Callable[..., Context], tmp_path: Path
 ) -> None:
