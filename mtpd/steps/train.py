@@ -82,7 +82,7 @@ def check_classes(
     """
     if found is None:
         logger.warning(
-            "%s: %s records no class names; that its outputs are %s in this order cannot be checked",
+            "%s: %s records no class names; whether its outputs are %s in this order is unknown",
             name, weights, _listed(expected),
         )  # fmt: skip
     if found is not None and found != expected:

@@ -93,7 +93,9 @@ def test_teacher_without_class_names(
     opened = context(("teachers.a.weights", str(path)))
     with caplog.at_level("WARNING"):
         check_detector(opened, "a")
-    assert "teacher.pth records no class names; that its outputs are 6: ellipse, rec" in caplog.text
+    assert (
+        "teacher.pth records no class names; whether its outputs are 6: ellipse, rec" in caplog.text
+    )
 
 
 def test_teacher_with_another_number_of_classes(
