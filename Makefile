@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow test-slurm test-faults compatibility paper-proof lint format bench schema report clean
+.PHONY: help demo demo-teachers evidence test test-slow test-slurm test-faults compatibility paper-proof lint format bench schema report clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -18,9 +18,24 @@ help:
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt
 	@touch $@
 
-demo: .venv/.runtime ## the whole pipeline on generated data: twenty minutes on two cores
+DEMO_TEACHERS := regnet_w16 r18_w12 r18_w16 swin_w20 r18_w24
+
+demo: .venv/.runtime ## the whole pipeline on generated data: eight minutes on two cores
 	$(BIN)/snakemake --cores $(CORES) --config experiments=demo
 	@cat results/demo/tables/results.md
+
+# The hashes that it prints belong into the experiments that name the weights.
+demo-teachers: .venv/.runtime ## train the demo's teachers again: three hours on two cores
+	$(BIN)/snakemake --cores $(CORES) --config experiments=demo_teachers
+	@for name in $(DEMO_TEACHERS); do \
+	  $(BIN)/mtpd weights results/demo_teachers/detectors/$$name/model.pth \
+	    config/weights/$$name.safetensors --half || exit 1; done
+
+# What stands in docs/evidence is not run again, so it can be interrupted and go on anywhere.
+evidence: .venv/.dev ## docs/evidence.md: what the page lists, from ten seeds; many hours
+	$(BIN)/python -m benchmarks.evidence run evidence_shapes_tuning --seeds 100-103 --cores $(CORES)
+	$(BIN)/python -m benchmarks.evidence run evidence_shapes --seeds 0-9 --cores $(CORES)
+	$(BIN)/python -m benchmarks.evidence page
 
 test: .venv/.dev ## the tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup

@@ -26,6 +26,25 @@ def run(
         typer.echo(f"{experiment}, seed {seed}: {'measured' if new else 'was there'}")
 
 
+@app.command()
+def costs(
+    experiment: Annotated[str, typer.Argument(help="A name in config/experiments.")],
+    seed: Annotated[int, typer.Option(help="Whose baseline stands for the student.")] = 0,
+) -> None:
+    """Measure how stable costs and orders are."""
+    from benchmarks.evidence.stability import measure
+
+    measure(experiment, seed)
+
+
+@app.command()
+def page() -> None:
+    """Write docs/evidence.md and its figures from the rows."""
+    from benchmarks.evidence.page import write_page
+
+    write_page()
+
+
 def _numbers(text: str) -> list[int]:
     numbers: list[int] = []
     for part in text.split(","):
