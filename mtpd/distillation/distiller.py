@@ -30,8 +30,9 @@ class Distiller(BaseModel):
     """Adds distillation losses between the detectors' features to the student's own losses.
 
     The teacher runs in eval mode, outside autograd, and only as far as its neck, or its dense head
-    where a loss looks there; the student's maps are caught in its own forward pass. Checkpoints
-    hold the student and the losses' adapters but not the teacher. In ``predict`` and ``tensor``
+    where a loss looks there; the student's maps are caught in its own forward pass. It stands
+    beside the model and is no part of it: it goes to the same device, but is in no checkpoint,
+    optimiser or average, and several processes do not exchange it. In ``predict`` and ``tensor``
     mode the distiller is the student.
 
     Args:
@@ -56,8 +57,8 @@ class Distiller(BaseModel):
         super().__init__()
         self.student = MODELS.build(student)
         self.data_preprocessor = self.student.data_preprocessor
-        self.teacher = MODELS.build(teacher)
-        self.teacher.requires_grad_(False)
+        # In a tuple: torch takes a module that is an attribute for a part of this one.
+        self._beside = (MODELS.build(teacher).requires_grad_(False).eval(),)
         self.renormalise = Renormalise(self.data_preprocessor, self.teacher.data_preprocessor)
         self.student_weights, self.teacher_weights = student_weights, teacher_weights
         self.start = start
@@ -74,9 +75,6 @@ class Distiller(BaseModel):
             assert own and other, "the losses were built, so both heads can be read"
             self._heads = own, other
             self._towers = tuple(TowerTap(head) for head in self._heads)
-        self.register_state_dict_post_hook(_leave_teacher_out)
-        self.register_load_state_dict_post_hook(_do_not_miss_teacher)
-        self.train()
 
     def init_weights(self) -> None:
         """Load the teacher, and put the student where the stage starts.
@@ -115,10 +113,15 @@ class Distiller(BaseModel):
         """Tell the student its epoch, as SetEpochInfoHook does."""
         self.student.set_epoch(epoch)
 
-    def train(self, mode: bool = True) -> Distiller:
-        """Set the mode of the student; the teacher stays in eval mode."""
-        super().train(mode)
-        self.teacher.eval()
+    @property
+    def teacher(self) -> Any:
+        """The teacher, in eval mode."""
+        return self._beside[0]
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Distiller:
+        """Take the teacher along, to another device or precision."""
+        super()._apply(fn, recurse)
+        self.teacher._apply(fn, recurse)
         return self
 
     def forward(
@@ -176,16 +179,3 @@ class Distiller(BaseModel):
 
 def _chosen(maps: Sequence[Tensor], side: Side) -> list[Tensor]:
     return [maps[level].float() for level in side.levels]
-
-
-def _leave_teacher_out(
-    _module: nn.Module, state: dict[str, Any], prefix: str, _metadata: dict[str, Any]
-) -> None:
-    for key in [key for key in state if key.startswith(f"{prefix}teacher.")]:
-        del state[key]
-
-
-def _do_not_miss_teacher(_module: nn.Module, incompatible: Any) -> None:
-    incompatible.missing_keys[:] = [
-        key for key in incompatible.missing_keys if not key.startswith("teacher.")
-    ]

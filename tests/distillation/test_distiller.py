@@ -126,6 +126,17 @@ def test_the_teacher_stays_in_eval_mode() -> None:
     assert not model.student.training
 
 
+def test_the_teacher_is_no_part_of_the_model_but_goes_along() -> None:
+    model = distiller(retinanet(), retinanet_of_width(48))
+    parts = {id(part) for part in model.modules()}
+    assert not any(id(part) in parts for part in model.teacher.modules())
+    own = {id(p) for p in (*model.parameters(), *model.buffers())}
+    assert not any(id(p) in own for p in (*model.teacher.parameters(), *model.teacher.buffers()))
+    assert not any(p.requires_grad for p in model.teacher.parameters())
+    model.double()
+    assert {p.dtype for p in model.teacher.parameters()} == {torch.float64}
+
+
 def test_checkpoints_hold_no_teacher_and_load_without_complaint() -> None:
     model = distiller(retinanet(), retinanet_of_width(48))
     state = model.state_dict()
