@@ -63,6 +63,11 @@ def settings_of(experiment: Experiment, run: str | None) -> str:
         if chosen.budget is not None:
             content["budget"] = settings_of(experiment, chosen.budget)
     content |= experiment.model_dump(mode="json", include=parts, exclude_defaults=True)
+    for name, teacher in content.get("teachers", {}).items():
+        weights = experiment.teachers[name].weights
+        if weights is not None:
+            teacher.pop("sha256", None)
+            teacher["weights"] = sha256_of(Path(weights))
     return digest_of(content)[:12]
 
 

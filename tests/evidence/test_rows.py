@@ -15,7 +15,7 @@ from benchmarks.evidence import runs
 from benchmarks.evidence.__main__ import _numbers
 from benchmarks.evidence.rows import COLUMNS, add_rows, measured, read_rows, settings_of
 from mtpd.experiment.load import load_experiment
-from mtpd.files import write_json
+from mtpd.files import sha256_of, write_json
 from mtpd.layout import Layout, ModelFolder
 from mtpd.settings.experiment import Experiment
 
@@ -70,6 +70,17 @@ def test_an_arm_depends_on_its_own_settings_and_no_seed() -> None:
     ):
         assert settings_of(experiment(related), "direct") != own
     assert settings_of(before, None) == settings_of(experiment(("methods.fm.training", {})), None)
+
+
+def test_given_weights_count_by_their_bytes() -> None:
+    weights = Path("teacher.pth")
+    weights.write_bytes(b"one")
+    given = [("teachers.a.weights", str(weights))]
+    before = settings_of(experiment(*given), "direct")
+    hashed = [*given, ("teachers.a.sha256", sha256_of(weights))]
+    assert settings_of(experiment(*hashed), "direct") == before
+    weights.write_bytes(b"other")
+    assert settings_of(experiment(*given), "direct") != before
 
 
 def test_an_arm_depends_on_the_run_that_gives_its_budget() -> None:
