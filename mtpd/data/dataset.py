@@ -25,6 +25,7 @@ class Split:
         sample: File names of some images, by whose bytes the whole is known again; none: they are
             generated.
         sample_sha256: Digest of these images' bytes.
+        image_size: Width and height of every image, where all have the same.
     """
 
     annotations: Path
@@ -34,6 +35,7 @@ class Split:
     sha256: str
     sample: tuple[str, ...] = ()
     sample_sha256: str = ""
+    image_size: tuple[int, int] | None = None
 
     def image_ids(self) -> list[int]:
         """Ids of the split's images, in the order of the file."""
@@ -108,4 +110,5 @@ def _located(raw: dict[str, Any], data: Data, name: str, folder: Path) -> Split:
         sha256=raw["sha256"],
         sample=tuple(raw.get("sample", ())),
         sample_sha256=raw.get("sample_sha256", ""),
+        image_size=tuple(raw["image_size"]) if raw.get("image_size") else None,
     )

@@ -6,11 +6,15 @@ from typing import Any, Literal
 
 from mmengine.config import Config
 
-from mtpd.data.dataset import Dataset
+from mtpd.data.dataset import Dataset, Split
 from mtpd.detectors.datasets import coco_dataset, innermost
 from mtpd.detectors.own_config import has_masks
-from mtpd.detectors.pipelines import check_own_pipelines, set_pipelines
+from mtpd.detectors.pipelines import check_own_pipelines, set_pipelines, test_image_size
 from mtpd.settings.experiment import ImagePipeline, Training
+
+AT_A_TIME = 16
+PIXELS_AT_A_TIME = 1333 * 800
+"""Most images, and most pixels, that are validated and evaluated together."""
 
 
 def data_config(
@@ -49,14 +53,22 @@ def data_config(
 def test_loader(
     config: Config, dataset: Dataset, split: str, pipeline: ImagePipeline
 ) -> dict[str, Any]:
-    """Loader of ``split``, one image at a time, in order."""
+    """Loader of ``split``, in order; several images at a time where none needs padding for it."""
     return {
         **_workers(pipeline),
-        "batch_size": 1,
+        "batch_size": _images_at_a_time(config, dataset.splits[split]),
         "drop_last": False,
         "sampler": {"type": "DefaultSampler", "shuffle": False},
         "dataset": {**coco_dataset(dataset, split, config.test_pipeline), "test_mode": True},
     }
+
+
+def _images_at_a_time(config: Config, split: Split) -> int:
+    """As many small images of one size as need no more memory than a usual one; otherwise one."""
+    size = test_image_size(config)
+    if split.image_size is None or size is None:
+        return 1
+    return max(1, min(AT_A_TIME, PIXELS_AT_A_TIME // (size[0] * size[1])))
 
 
 def evaluator(config: Config, dataset: Dataset, split: str) -> dict[str, Any]:

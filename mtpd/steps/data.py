@@ -56,6 +56,7 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
                 summary.n_boxes,
                 summary.sha256,
                 *_sample(data, summary.annotations, sources[split][1]),
+                _size_of_all(summary.annotations),
             )
             for split, summary in summaries.items()
         },
@@ -84,6 +85,12 @@ def _sample(data: Data, annotations: Path, images: Path) -> tuple[tuple[str, ...
     names = sorted(image["file_name"] for image in read_json(annotations)["images"])
     sample = tuple(names[:: max(1, len(names) // SAMPLED_IMAGES)][:SAMPLED_IMAGES])
     return sample, _digest(images, sample)
+
+
+def _size_of_all(annotations: Path) -> tuple[int, int] | None:
+    """Width and height of every image; None: they differ."""
+    sizes = {(image["width"], image["height"]) for image in read_json(annotations)["images"]}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def _digest(images: Path, sample: Sequence[str]) -> str:

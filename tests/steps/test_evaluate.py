@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from micro import MICRO, PROJECT, changed
 from truth import by_hand
 
+from mtpd.detectors import loaders
 from mtpd.errors import UserError
 from mtpd.evaluation.coco import FIGURES
 from mtpd.files import read_json, write_json
@@ -51,6 +53,33 @@ def test_figures_are_those_of_pycocotools(context: Context, split: str, kind: st
     assert len(read_json(found)) > 10
     expected = by_hand(context.dataset.splits[split].annotations, found, kind)
     assert [figures[f"{kind}_{name}"] for name in FIGURES] == expected
+
+
+def test_small_images_of_one_size_are_taken_together_and_found_alike(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = context.detector_config("a", context.experiment.training)
+    assert context.dataset.splits["test"].image_size == (64, 64)
+    assert config.val_dataloader.batch_size == loaders.AT_A_TIME
+    folder = context.layout.detector("a")
+    together = read_json(folder.detections_of("test", "bbox"))
+    monkeypatch.setattr(loaders, "AT_A_TIME", 1)
+    evaluate_detector(context, "a")
+    alone = read_json(folder.detections_of("test", "bbox"))
+    assert [found["image_id"] for found in together] == [found["image_id"] for found in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one["category_id"] == other["category_id"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-4)
+        assert one["bbox"] == pytest.approx(other["bbox"], abs=0.01)
+
+
+def test_large_images_and_images_of_many_sizes_come_one_by_one(context: Context) -> None:
+    dataset = context.dataset
+    config = context.detector_config("a", context.experiment.training)
+    assert loaders._images_at_a_time(config, replace(dataset.splits["val"], image_size=None)) == 1
+    for size, expected in (((1333, 800), 1), ((640, 400), 4), ((64, 64), loaders.AT_A_TIME)):
+        config.test_pipeline[1]["scale"] = size
+        assert loaders._images_at_a_time(config, dataset.splits["val"]) == expected
 
 
 def test_every_class_has_an_ap(context: Context) -> None:
