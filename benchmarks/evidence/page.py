@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def page() -> str:
         text = text.replace(f"{{{{arms {name}}}}}", arms_table(rows))
         text = text.replace(f"{{{{differences {name}}}}}", differences_table(rows))
         text = text.replace(f"{{{{figure {name}}}}}", f"![{name}](evidence/{name}.png)")
-    return text
+    return re.sub(r"\{\{.*?\}\}", "*Nothing of it has run yet.*", text)
 
 
 def experiments() -> list[str]:

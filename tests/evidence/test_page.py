@@ -62,10 +62,13 @@ def test_the_page_is_made_from_the_rows_alone(
     template.write_text(
         "{{arms evidence_some}}\n{{differences evidence_some}}\n{{figure evidence_some}}"
     )
+    with template.open("a") as file:
+        file.write("{{arms evidence_other}}")
     monkeypatch.setattr(page, "TEMPLATE", template)
     page.write_page()
     text = page.PAGE.read_text()
     assert "{{" not in text
+    assert text.endswith("*Nothing of it has run yet.*")
     assert "| cwd | progressive, in the order of BGS | 2 | 10 | 12.25 ± 0.35 |" in text
     assert "progressive, in the order of BGS − direct from the strongest | +1.75 |" in text
     assert (page.FOLDER / "evidence_some.png").stat().st_size > 1000
