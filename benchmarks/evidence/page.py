@@ -43,11 +43,12 @@ COMPARED = [
 
 
 def write_page() -> None:
-    """Write the page and every figure that it shows."""
+    """Write the page, and a figure for every experiment with arms to compare."""
     with whole_file(PAGE) as temporary:
         temporary.write_text(page(), encoding="utf-8")
     for name in experiments():
-        draw(name, [FOLDER / f"{name}.png"])
+        if set(ARMS) & set(read_rows(name)["arm"]):
+            draw(name, [FOLDER / f"{name}.png"])
 
 
 def page() -> str:
