@@ -19,7 +19,7 @@ from mtpd.detectors.datasets import coco_dataset
 from mtpd.detectors.own_config import has_masks
 from mtpd.detectors.trial import try_a_step
 from mtpd.detectors.weights import load_start, load_weights
-from mtpd.distillation.losses import build_loss, completed
+from mtpd.distillation.losses import build_loss
 from mtpd.distillation.pairing import Anatomy, anatomy_of, pair
 from mtpd.errors import UserError
 from mtpd.files import read_json, write_json
@@ -59,16 +59,14 @@ def check_pair(context: Context, method: str, teacher: str) -> None:
     training = experiment.stage_training(method, None)
     config = context.training_config(names[0], training, layout.detector(names[0]))
     _check_schedule(f"methods.{method}", config, nn.Linear(1, 1), student.head)
-    losses = experiment.method(method).losses
-    for settings in losses:
-        build_loss(settings, paired)
+    losses = [build_loss(settings, paired) for settings in experiment.method(method).losses]
     write_json(
         layout.pair(method, teacher),
         {
             "strides": paired.strides,
             "student_levels": paired.student.levels,
             "teacher_levels": paired.teacher.levels,
-            "losses": [completed(settings, paired).model_dump() for settings in losses],
+            "losses": [loss.settings.model_dump() for loss in losses],
         },
     )
 

@@ -38,18 +38,15 @@ LOSSES: dict[type[LossSettings], Any] = {
 }
 
 
-def completed(settings: dict[str, Any] | LossSettings, pair: Pair) -> Any:
-    """Checked settings with what is published for the pair's student where they say nothing."""
-    checked = TypeAdapter(Loss).validate_python(settings)  # passes settings classes as they are
-    return checked.completed(pair.student.anatomy.kind, pair.student.anatomy.head)
-
-
 def build_loss(settings: dict[str, Any] | LossSettings, pair: Pair) -> DistillationLoss:
-    """The loss that ``settings`` (its ``type`` and arguments) describe, :func:`completed`.
+    """The loss that ``settings`` (its ``type`` and arguments) describe.
+
+    Where they say nothing, they are completed by what is published for the pair's student.
 
     Raises:
         UserError: The loss cannot work between the two detectors.
     """
-    full = completed(settings, pair)
+    checked: Any = TypeAdapter(Loss).validate_python(settings)  # passes settings as they are
+    full = checked.completed(pair.student.anatomy.kind, pair.student.anatomy.head)
     loss: DistillationLoss = LOSSES[type(full)](full, pair.student, pair.teacher)
     return loss
