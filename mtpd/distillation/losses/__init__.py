@@ -38,15 +38,18 @@ LOSSES: dict[type[LossSettings], Any] = {
 }
 
 
-def build_loss(settings: dict[str, Any] | LossSettings, pair: Pair) -> DistillationLoss:
-    """The loss that ``settings`` (its ``type`` and arguments) describe.
+def completed(settings: dict[str, Any] | LossSettings, pair: Pair) -> Any:
+    """Checked settings with what is published for the pair's student where they say nothing."""
+    checked = TypeAdapter(Loss).validate_python(settings)  # passes settings classes as they are
+    return checked.completed(pair.student.anatomy.kind, pair.student.anatomy.head)
 
-    Where they say nothing, they are completed by what is published for the pair's student.
+
+def build_loss(settings: dict[str, Any] | LossSettings, pair: Pair) -> DistillationLoss:
+    """The loss that ``settings`` (its ``type`` and arguments) describe, :func:`completed`.
 
     Raises:
         UserError: The loss cannot work between the two detectors.
     """
-    checked: Any = TypeAdapter(Loss).validate_python(settings)  # passes settings as they are
-    full = checked.completed(pair.student.anatomy.kind, pair.student.anatomy.head)
+    full = completed(settings, pair)
     loss: DistillationLoss = LOSSES[type(full)](full, pair.student, pair.teacher)
     return loss
