@@ -14,7 +14,7 @@ from mtpd.layout import RESERVED, Layout
 from mtpd.settings.experiment import Detector, Experiment
 from mtpd.settings.reading import explain, read_mapping
 from mtpd.settings.runtime import CONFIG, EXPERIMENTS, workflow_settings
-from mtpd.zoo.sources import remote_weights
+from mtpd.zoo.sources import remote_weights, weights_file
 
 
 def experiment_path(name: str, folder: Path = EXPERIMENTS) -> Path:
@@ -113,7 +113,7 @@ def _check_weights(where: str, detector: Detector) -> None:
         except UserError as error:
             problem = f"'{error.where}' {error.problem}"
             raise UserError(f"{where}.{key}", problem, error.remedy) from error
-        if not is_remote and not Path(given).is_file():
+        if not is_remote and not weights_file(given).is_file():
             raise UserError(
                 f"{where}.{key}",
                 f"there is no file '{given}'{in_full(Path(given))}",

@@ -25,7 +25,7 @@ from mtpd.files import digest_of, read_json
 from mtpd.layout import Layout, ModelFolder
 from mtpd.settings.experiment import Experiment, ShapesData, Training, VocData
 from mtpd.settings.runtime import Zoo
-from mtpd.zoo.sources import remote_weights
+from mtpd.zoo.sources import remote_weights, weights_file
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -482,7 +482,7 @@ class Recipes:
         remote = remote_weights(detector)
         if remote is None:
             given = detector.weights or detector.start_from
-            return self.digests.of(Path(str(given))) or UNKNOWN
+            return self.digests.of(weights_file(str(given))) or UNKNOWN
         digest, note = self.digests.of(remote.path(self.zoo)), self.layout.fetched(remote.file)
         if digest is not None:
             return digest

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from mtpd.errors import UserError
 from mtpd.files import digest_of
 from mtpd.settings.experiment import Detector
-from mtpd.settings.runtime import Zoo, is_url
+from mtpd.settings.runtime import Zoo, is_url, workflow_settings
 from mtpd.zoo.metafiles import published
 
 ZOO = "zoo"
@@ -116,6 +116,14 @@ def zoo_weights(config: str) -> str:
     )
 
 
+def weights_file(given: str) -> Path:
+    """Path of ``weights`` or ``start_from`` that are a file.
+
+    A file that the working folder does not have may be the checkout's. The path may not exist.
+    """
+    return workflow_settings().found(Path(given))
+
+
 def given_weights(detector: Detector, zoo: Zoo) -> Weights | None:
     """The checkpoint of ``weights`` or ``start_from`` on this machine; None: not given.
 
@@ -127,7 +135,7 @@ def given_weights(detector: Detector, zoo: Zoo) -> Weights | None:
         return None
     remote = remote_weights(detector)
     if remote is None:
-        return Weights(Path(given), detector.sha256, detector.trusted)
+        return Weights(weights_file(given), detector.sha256, detector.trusted)
     path = remote.path(zoo)
     if not path.is_file():
         raise UserError(path, f"{remote.url} is not in the cache", f"`mtpd zoo fetch {remote.url}`")

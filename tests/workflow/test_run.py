@@ -169,3 +169,12 @@ def test_the_order_is_decided_and_followed(ordered: Project) -> None:
     assert table.loc["seeds (n = 3)", "AP"] == pytest.approx(own.mean())
     assert (finished.results / "figures" / "costs.png").stat().st_size > 1000
     assert not torch.equal(*(state["bbox_head.retina_cls.weight"] for state in weights[:2]))
+
+
+def test_tests_that_share_a_finished_workflow_run_in_one_process(
+    request: pytest.FixtureRequest,
+) -> None:
+    """Otherwise each process makes its own, which takes minutes; versions of pytest-xdist differ."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("not run by `pytest -n 2 --dist loadgroup`")
+    assert request.node.nodeid.endswith("@workflow")

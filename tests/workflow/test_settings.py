@@ -67,8 +67,9 @@ def test_a_folder_of_its_own_with_everything_else_from_the_checkout(tmp_path: Pa
     assert "demo        ≤ 36 of 36" in output
 
 
-def test_a_call_from_a_subfolder() -> None:
-    command = snakemake("--dry-run", "--directory", "..", snakefile="../Snakefile")
+def test_a_call_from_a_subfolder(tmp_path: Path) -> None:
+    given = ["--config", f"results={tmp_path}"]  # whatever there is in the checkout's own
+    command = snakemake("--dry-run", "--directory", "..", *given, snakefile="../Snakefile")
     assert "rule train:" in call(command, PROJECT / "config")
 
 
