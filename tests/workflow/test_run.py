@@ -174,7 +174,7 @@ def test_the_order_is_decided_and_followed(ordered: Project) -> None:
 def test_tests_that_share_a_finished_workflow_run_in_one_process(
     request: pytest.FixtureRequest,
 ) -> None:
-    """Otherwise each process makes its own, which takes minutes; versions of pytest-xdist differ."""
+    """Otherwise each makes its own, which takes minutes: not every pytest-xdist forms groups."""
     if not getattr(request.config.option, "loadgroup", False):
         pytest.skip("not run by `pytest -n 2 --dist loadgroup`")
     assert request.node.nodeid.endswith("@workflow")
