@@ -22,7 +22,7 @@ from micro import MICRO, PROJECT, changed
 START = Path(__file__).parent / "start.sh"
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 LINKS = ("Snakefile", "workflow", "profiles", "slurm")
-EPOCHS = 100
+EPOCHS = 300  # about a minute: Slurm looks at time limits twice a minute
 ITERATIONS = 2  # of an epoch
 STAGES = ("a", "a+b")
 RESOURCES = {"threads": 1, "mem_mb": 2000, "runtime": 20}
