@@ -25,7 +25,7 @@ demo: .venv/.runtime ## the whole pipeline on generated data: eight minutes on t
 	@cat results/demo/tables/results.md
 
 # The hashes that it prints belong into the experiments that name the weights.
-demo-teachers: .venv/.runtime ## train the demo's teachers again: three hours on two cores
+demo-teachers: .venv/.runtime ## train the demo's teachers again: two hours of one core
 	$(BIN)/snakemake --cores $(CORES) --config experiments=demo_teachers
 	@for name in $(DEMO_TEACHERS); do \
 	  $(BIN)/mtpd weights results/demo_teachers/detectors/$$name/model.pth \

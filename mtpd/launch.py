@@ -18,6 +18,10 @@ from mtpd.errors import Interrupted
 LAUNCHED = "TORCHELASTIC_RUN_ID"
 """Set by torchrun in every process that it starts."""
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+"""Ask a job to end: sent by Slurm and ``kill``, by Ctrl-C, by Slurm where it is asked to, and by a
+terminal that closes."""
+
 SAID = "MTPD_INTERRUPTED"
 """Names the file in which a process that train together says that it has saved its state."""
 
@@ -96,6 +100,6 @@ def _hand_signals_on(job: subprocess.Popen[bytes]) -> list[str]:
         asked.append(signal.Signals(number).name)
         job.send_signal(signal.SIGTERM)  # the one that torchrun hands on to its processes
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, hand_on)
     return asked

@@ -24,10 +24,10 @@ from torch import nn
 from mtpd.detectors.deadline import end_of_job, is_near
 from mtpd.detectors.hooks import HistoryHook
 from mtpd.detectors.parallel import any_of, gathered, world_size
-from mtpd.detectors.stopping import SIGNALS
 from mtpd.detectors.training_state import TrainingStates, random_state, set_random_state
 from mtpd.errors import Interrupted
 from mtpd.files import write_json
+from mtpd.launch import SIGNALS
 
 AGREE_EVERY = 10
 """Iterations after which several processes ask each other; each time costs a little."""

@@ -12,9 +12,7 @@ from typing import Any
 from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-"""Sent by Slurm and ``kill``, by Ctrl-C, by Slurm where it is asked to, and by a terminal that
-closes."""
+from mtpd.launch import SIGNALS
 
 
 @FUNCTIONS.register_module()
