@@ -81,14 +81,14 @@ def test_a_workflow_that_ends_with_its_terminal_goes_on(
     """The signal goes to all processes: the training saves its state, the folder is unlocked."""
     project.write(TEACHERS, CHAIN, ("training.epochs", 30), ("training.decay_at", ...))
     first = project.results / "detectors" / "student"
-    with running(project) as job:
+    target = str((first / "model.pth").relative_to(project.folder))
+    with running(project, target) as job:  # teacher a, its equal, could train in its place
         wait_for(first / "progress.json", job)
         time.sleep(1)
         os.killpg(job.pid, number)
         assert job.wait(60) != 0
     log = (first / "train.log").read_text()
     assert f"interrupted: {number.name} received: the state after iteration " in log
-    target = str((first / "model.pth").relative_to(project.folder))
     project.run(target)
     assert "resumed after iteration" in (first / "train.log").read_text()
 
