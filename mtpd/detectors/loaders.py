@@ -74,9 +74,9 @@ def _images_at_a_time(config: Config, split: Split) -> int:
 def evaluator(config: Config, dataset: Dataset, split: str) -> dict[str, Any]:
     """COCO box AP, and mask AP for a detector with masks on data with masks."""
     return {
-        "type": "CocoMetric",
+        "type": "CocoFiguresMetric",
         "ann_file": str(dataset.splits[split].annotations),
-        "metric": metrics_of(config, dataset),
+        "kinds": metrics_of(config, dataset),
     }
 
 

@@ -23,6 +23,7 @@ def runtime_config(config: Config, folder: ModelFolder, seed: int) -> None:
         "sampler_seed": {"type": "DistSamplerSeedHook"},
     }
     own = [f"mtpd.detectors.{module}" for module in ("hooks", "loading", "resume", "stopping")]
+    own.append("mtpd.evaluation.validation")
     imports = [*config.get("custom_imports", {}).get("imports", []), *own]
     config.custom_imports = {"imports": imports, "allow_failed_imports": False}
     config.custom_hooks = [

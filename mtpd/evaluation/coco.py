@@ -1,4 +1,8 @@
-"""COCO's twelve figures for boxes or masks, from files alone, by pycocotools as it stands."""
+"""COCO's twelve figures for boxes or masks.
+
+They are computed by faster-coco-eval, which does pycocotools' loops in C++; the tests hold them to
+those of pycocotools.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from faster_coco_eval import COCO
+from faster_coco_eval import COCOeval_faster as COCOeval
 
 from mtpd.files import read_json
 
@@ -46,8 +50,12 @@ def coco_figures(annotations: Path, detections: Path, kind: Kind) -> CocoFigures
     Raises:
         UserError: A file cannot be read.
     """
-    truth = _ground_truth(read_json(annotations, "give a COCO instances JSON"))
-    found = read_json(detections, "run the evaluate step first")
+    truth = ground_truth(read_json(annotations, "give a COCO instances JSON"))
+    return figures_of(truth, read_json(detections, "run the evaluate step first"), kind)
+
+
+def figures_of(truth: COCO, found: list[dict[str, Any]], kind: Kind) -> CocoFigures:
+    """As :func:`coco_figures`, of annotations and detections in memory."""
     evaluation = COCOeval(truth, _results(truth, found), kind)
     evaluation.evaluate()
     evaluation.accumulate()
@@ -59,7 +67,8 @@ def coco_figures(annotations: Path, detections: Path, kind: Kind) -> CocoFigures
     )
 
 
-def _ground_truth(instances: dict[str, Any]) -> COCO:
+def ground_truth(instances: dict[str, Any]) -> COCO:
+    """Annotations that detections can be compared with, from a COCO instances JSON."""
     # pycocotools notes a match by the annotation's id, and takes the id 0 for none.
     for number, annotation in enumerate(instances["annotations"], start=1):
         annotation["id"] = number

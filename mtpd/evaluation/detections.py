@@ -54,38 +54,55 @@ class DetectionWriter(BaseMetric):
         self._category_ids = category_ids
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:  # noqa: ARG002
-        """Hand on the detections of a batch, image by image.
-
-        Raises:
-            UserError: A box or score is not finite.
-        """
+        """Hand on the detections of a batch, image by image."""
         for sample in data_samples:
-            image, found = sample["img_id"], sample["pred_instances"]
-            boxes, scores = _decimal(found["bboxes"]), _decimal(found["scores"])
-            if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-                raise UserError(
-                    f"image {image}",
-                    "the detector's boxes or scores are not finite",
-                    "train it anew with a lower learning rate",
-                )
-            categories = [self._category_ids[label] for label in found["labels"].tolist()]
-            commons = [{"image_id": image, "category_id": category} for category in categories]
-            if "bbox" in self._outputs:
-                sides = _decimal(found["bboxes"][:, 2:] - found["bboxes"][:, :2])
-                rows = np.concatenate([boxes[:, :2], sides], axis=1).tolist()
-                for common, box, score in zip(commons, rows, scores.tolist(), strict=True):
-                    self._outputs["bbox"]({**common, "bbox": box, "score": score})
-            if "segm" in self._outputs:
-                # Without the box: pycocotools would take its area for the mask's.
-                sure = _decimal(found["mask_scores"]) if "mask_scores" in found else scores
-                masks = _encoded(found["masks"])
-                for common, mask, score in zip(commons, masks, sure.tolist(), strict=True):
-                    self._outputs["segm"]({**common, "segmentation": mask, "score": score})
-            self.results.append(len(commons))
+            number = 0
+            for kind, add in self._outputs.items():
+                found = detections_of(sample, kind, self._category_ids)
+                number = len(found)
+                for item in found:
+                    add(item)
+            self.results.append(number)
 
     def compute_metrics(self, results: list[int]) -> dict[str, int]:
         """Number of images, and of detections in all of them."""
         return {"images": len(results), "number": sum(results)}
+
+
+def detections_of(
+    sample: Mapping[str, Any], kind: Kind, category_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """The boxes or masks that were found in an image, as COCO wants them.
+
+    Args:
+        sample: With ``img_id`` and ``pred_instances``, as MMDetection's detectors predict.
+        kind: Boxes or masks.
+        category_ids: COCO category of each of the detector's labels.
+
+    Raises:
+        UserError: A box or score is not finite.
+    """
+    image, found = sample["img_id"], sample["pred_instances"]
+    boxes, scores = _decimal(found["bboxes"]), _decimal(found["scores"])
+    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+        raise UserError(
+            f"image {image}",
+            "the detector's boxes or scores are not finite",
+            "train it anew with a lower learning rate",
+        )
+    categories = [category_ids[label] for label in found["labels"].tolist()]
+    if kind == "bbox":
+        sides = _decimal(found["bboxes"][:, 2:] - found["bboxes"][:, :2])
+        shapes = np.concatenate([boxes[:, :2], sides], axis=1).tolist()
+    else:
+        # Without the box: pycocotools would take its area for the mask's.
+        scores = _decimal(found["mask_scores"]) if "mask_scores" in found else scores
+        shapes = _encoded(found["masks"])
+    key = {"bbox": "bbox", "segm": "segmentation"}[kind]
+    return [
+        {"image_id": image, "category_id": category, key: shape, "score": score}
+        for category, shape, score in zip(categories, shapes, scores.tolist(), strict=True)
+    ]
 
 
 def _decimal(values: Tensor) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 import mtpd
 from mtpd.files import digest_of
 
-PACKAGES = ("mmdet", "mmengine", "torchvision", "pycocotools", "numpy")
+PACKAGES = ("mmdet", "mmengine", "torchvision", "faster-coco-eval", "numpy")
 
 
 def provenance(seed: int, settings: Any) -> dict[str, Any]:

@@ -6,10 +6,14 @@ A detector that finds half of the objects and nothing wrong has precision 1 at t
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from micro import SHARED_DATA
+from pycocotools import mask as rle
+from pycocotools.coco import COCO
 from truth import box, by_hand, found, mask, write
 
 from mtpd.evaluation.coco import FIGURES, Kind, coco_figures
@@ -140,13 +144,15 @@ def test_masks_are_compared_by_their_pixels(tmp_path: Path) -> None:
     assert measured.classes == {"c1": pytest.approx(0.3)}
 
 
-@pytest.mark.parametrize("kind", ["bbox", "segm"])
-def test_equal_to_pycocotools_by_hand(tmp_path: Path, kind: Kind) -> None:
-    """On boxes and masks of all sizes, found more or less well, among crowds and wrong ones."""
+def crowded(images: int, kind: Kind) -> tuple[list[dict], list[dict]]:
+    """Boxes and masks of all sizes, found more or less well, among crowds and wrong ones.
+
+    Scores have two decimals, so that many are equal; one image has more detections than count.
+    """
     random = np.random.default_rng(0)
     truth, detections = [], []
-    for image in range(1, 9):
-        for _ in range(random.integers(0, 7)):
+    for image in range(1, images + 1):
+        for _ in range(random.integers(0, 7) if image > 1 else 150):
             sides = random.integers(10, 150, 2)
             corner = random.integers(0, 240, 2)
             category = int(random.integers(1, 4))
@@ -157,7 +163,7 @@ def test_equal_to_pycocotools_by_hand(tmp_path: Path, kind: Kind) -> None:
             for _ in range(random.integers(0, 4)):
                 shift = random.integers(0, 1 + sides // 6)
                 moved = (*(corner + shift).tolist(), *sides.tolist())
-                score = float(random.random())
+                score = round(float(random.random()), 2)
                 detection = found(*moved, score, image=image, category=int(random.integers(1, 4)))
                 if random.random() < 0.7:
                     detection["category_id"] = category
@@ -165,8 +171,50 @@ def test_equal_to_pycocotools_by_hand(tmp_path: Path, kind: Kind) -> None:
                     detection["segmentation"] = mask(*moved)
                     del detection["bbox"]
                 detections.append(detection)
-    files = write(tmp_path, truth, detections, images=8, categories=3)
+    return truth, detections
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_equal_to_pycocotools(tmp_path: Path, kind: Kind) -> None:
+    files = write(tmp_path, *crowded(40, kind), images=40, categories=3)
     figures = coco_figures(*files, kind).figures
     expected = by_hand(*files, kind)
-    assert list(figures.values()) == expected
+    assert list(figures.values()) == pytest.approx(expected, rel=0, abs=1e-12)
     assert sum(0 < (value or 0) < 1 for value in expected) >= 10
+
+
+REAL = [
+    SHARED_DATA / "tiny_coco" / "annotations" / f"instances_{split}2017.json"
+    for split in ("train", "val")
+]
+
+
+@pytest.mark.parametrize("annotations", REAL, ids=lambda path: path.stem)
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_equal_to_pycocotools_on_real_annotations(
+    tmp_path: Path, annotations: Path, kind: Kind
+) -> None:
+    """What is annotated, moved a little and scored at random."""
+    if not annotations.exists():
+        pytest.skip("the data of the project's shared folder is not there")
+    random = np.random.default_rng(0)
+    truth = COCO(str(annotations))
+    detections = []
+    for item in truth.dataset["annotations"]:
+        common = {key: item[key] for key in ("image_id", "category_id")}
+        common["score"] = round(float(random.random()), 2)
+        if kind == "segm":
+            code = truth.annToRLE(item)
+            pixels = np.roll(rle.decode(code), random.integers(0, 9), axis=1)
+            code = rle.encode(np.asfortranarray(pixels))
+            code["counts"] = code["counts"].decode()
+            detections.append({**common, "segmentation": code})
+        else:
+            moved = np.array(item["bbox"]) * random.uniform(0.9, 1.1, 4)
+            detections.append({**common, "bbox": moved.tolist()})
+    file = tmp_path / "detections.json"
+    file.write_text(json.dumps(detections))
+    figures = coco_figures(annotations, file, kind).figures
+    expected = by_hand(annotations, file, kind)
+    assert list(figures.values()) == pytest.approx(expected, rel=0, abs=1e-12)
+    assert 0.1 < (expected[0] or 0) < 0.9

@@ -52,7 +52,16 @@ def test_figures_are_those_of_pycocotools(context: Context, split: str, kind: st
     found = folder.detections_of(split, kind)
     assert len(read_json(found)) > 10
     expected = by_hand(context.dataset.splits[split].annotations, found, kind)
-    assert [figures[f"{kind}_{name}"] for name in FIGURES] == expected
+    measured = [figures[f"{kind}_{name}"] for name in FIGURES]
+    assert measured == pytest.approx(expected, rel=0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["student", "a"])
+def test_the_last_epochs_validation_gives_the_same_figures(context: Context, name: str) -> None:
+    folder = context.layout.detector(name)
+    (epoch,) = read_json(folder.history)["epochs"]
+    figures = read_json(folder.metrics)["splits"]["val"]
+    assert epoch["val"] == {key: -1 if v is None else v for key, v in figures.items()}
 
 
 def test_small_images_of_one_size_are_taken_together_and_found_alike(
