@@ -27,6 +27,7 @@ from mtpd.files import read_json, sha256_of, write_json
 
 ENTRY = "entry.json"
 STATES = "states"
+TEACHER_MAPS = "teacher-maps"
 
 logger = logging.getLogger(__name__)
 
@@ -126,9 +127,22 @@ class Store:
             sizes[path.parent.name] = sizes.get(path.parent.name, 0) + path.stat().st_size
         return sizes
 
+    def maps_bytes(self) -> int:
+        """Bytes of the teachers' maps."""
+        return sum(path.stat().st_size for path in self.teacher_maps.glob("*/*.npy"))
+
+    def forget_maps(self) -> None:
+        """Remove all teachers' maps; trainings that use them keep their open files."""
+        shutil.rmtree(self.teacher_maps, ignore_errors=True)
+
     def forget_states(self, identity: str) -> None:
         """Remove the states of a training; it begins anew if it is asked for again."""
         shutil.rmtree(self.states(identity), ignore_errors=True)
+
+    @property
+    def teacher_maps(self) -> Path:
+        """Folder of teachers' maps; each folder in it is the maps of one."""
+        return self.folder / TEACHER_MAPS
 
     def lock(self, identity: str) -> Path:
         """Lock file of the one process that makes the results of this identity."""

@@ -27,6 +27,9 @@ def list_store(
     if interrupted:
         n_bytes = size(sum(interrupted.values()))
         typer.echo(f"{len(interrupted)} trainings under way or interrupted, {n_bytes} of states")
+    maps = _store().maps_bytes()
+    if maps:
+        typer.echo(f"teachers' maps, {size(maps)}")
 
 
 @store.command()
@@ -34,6 +37,9 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     states: Annotated[
         bool, typer.Option("--states", help="Also the states of interrupted trainings.")
+    ] = False,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Also teachers' maps; they are computed again if needed.")
     ] = False,
 ) -> None:
     """Remove what no experiment names any more: results of settings that have changed since.
@@ -45,20 +51,25 @@ def clean(
     kept = _store()
     unused = [one for one in _kept() if not one.is_needed]
     interrupted = kept.interrupted() if states else {}
-    if not unused and not interrupted:
+    maps_bytes = kept.maps_bytes() if maps else 0
+    if not unused and not interrupted and not maps_bytes:
         typer.echo("Everything that is kept is named by an experiment.")
         return
     print_kept(unused)
     shown = f"{len(unused)} results"
     if interrupted:
         shown += f" and the states of {len(interrupted)} trainings, also of those under way"
+    if maps_bytes:
+        shown += " and the teachers' maps"
     if not yes:
         typer.confirm(f"Remove {shown}?", abort=True)
     for one in unused:
         kept.remove(one.entry)
     for identity in interrupted:
         kept.forget_states(identity)
-    n_bytes = total_bytes(unused) + sum(interrupted.values())
+    if maps_bytes:
+        kept.forget_maps()
+    n_bytes = total_bytes(unused) + sum(interrupted.values()) + maps_bytes
     typer.echo(f"Removed {shown}, {size(n_bytes)}.")
 
 

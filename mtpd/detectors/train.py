@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from mmengine.config import Config
@@ -26,12 +28,17 @@ logger = logging.getLogger(__name__)
 
 
 def run_training(
-    config: Config, folder: ModelFolder, saving: Saving, identity: str, states: Path
+    config: Config,
+    folder: ModelFolder,
+    saving: Saving,
+    identity: str,
+    states: Path,
+    model_options: Mapping[str, Any] | None = None,
 ) -> None:
     """Train what ``config`` describes; its hooks write weights and history to ``folder``.
 
-    The config itself is written before, so that MMDetection's own tools can do the same. A training
-    that was cut short goes on from its newest state.
+    The config itself is written before, so that MMDetection's own tools can do the same; they do
+    not come near our states. A training that was cut short goes on from its newest state.
 
     Args:
         config: Of the training.
@@ -39,11 +46,14 @@ def run_training(
         saving: When the training state is saved.
         identity: Digest of all that the training depends on. States of another are not used.
         states: Folder of the training states.
+        model_options: More arguments of the model, which are no part of the written config.
 
     Raises:
         Interrupted: The job was asked to end.
         DivergedError: The loss has not been finite for a while.
     """
+    written = copy.deepcopy(config)
+    config.model.update(model_options or {})
     hook = {
         "type": "TrainingStateHook",
         "folder": str(states),
@@ -59,7 +69,7 @@ def run_training(
         if of_first(waited and _is_made(folder, identity)):
             logger.info("another process has done this training meanwhile")
             return
-        write_config(config, folder.training_config)
+        write_config(written, folder.training_config)
         # As Config.fromfile does: it registers hooks, and the distiller where the config names it.
         import_modules_from_strings(**config.custom_imports)
         runner = Runner.from_cfg(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +21,11 @@ from mtpd.distillation.losses import build_loss
 from mtpd.distillation.normalisation import Renormalise
 from mtpd.distillation.pairing import Side, anatomy_of, pair
 from mtpd.distillation.start import inherit
+from mtpd.distillation.teacher_maps import Maps, TeacherMaps
 from mtpd.distillation.towers import TowerTap
 
 Start = Literal["weights", "backbone", "inherit"]
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @MODELS.register_module()
@@ -43,6 +46,12 @@ class Distiller(BaseModel):
         student_weights: Checkpoint that the student starts from if ``start`` is ``weights``.
         start: ``weights``; ``backbone``: as the student's own config initialises it; ``inherit``:
             as ``backbone``, then neck and head from the teacher where they fit.
+        teacher_precision: Of the teacher's pass: ``fp32``, ``bf16`` or ``fp16``; None: as the
+            student's.
+        channels_last: Keep the teacher's channels innermost in memory.
+        compile: Compile the teacher's pass.
+        teacher_maps: Arguments of :class:`TeacherMaps`, which keeps what the teacher's neck gives;
+            None: the teacher sees every batch.
     """
 
     def __init__(
@@ -53,12 +62,25 @@ class Distiller(BaseModel):
         teacher_weights: str | None = None,
         student_weights: str | None = None,
         start: Start = "weights",
+        teacher_precision: str | None = None,
+        channels_last: bool = False,
+        compile: bool = False,  # noqa: A002  as torch and the setting call it
+        teacher_maps: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.student = MODELS.build(student)
         self.data_preprocessor = self.student.data_preprocessor
         # In a tuple: torch takes a module that is an attribute for a part of this one.
         self._beside = (MODELS.build(teacher).requires_grad_(False).eval(),)
+        if channels_last:
+            self.teacher.to(memory_format=torch.channels_last)
+        self._neck_of = self.teacher.extract_feat
+        if compile:
+            self._neck_of = torch.compile(self._neck_of)
+        self._teacher_precision = (
+            None if teacher_precision is None else PRECISIONS[teacher_precision]
+        )
+        self._teacher_maps = None if teacher_maps is None else TeacherMaps(**teacher_maps)
         self.renormalise = Renormalise(self.data_preprocessor, self.teacher.data_preprocessor)
         self.student_weights, self.teacher_weights = student_weights, teacher_weights
         self.start = start
@@ -137,7 +159,7 @@ class Distiller(BaseModel):
             return result
         assert data_samples is not None
         truth = GroundTruth.from_samples(data_samples, (inputs.shape[-2], inputs.shape[-1]))
-        teacher = self._teacher_features(self.renormalise(inputs, data_samples))
+        teacher = self._teacher_features(inputs, data_samples)
         losses = dict(self.student(inputs, data_samples, mode="loss"))
         student = self._observed(0, self.pair.student, self._tap.take())
         with torch.autocast(inputs.device.type, enabled=False):
@@ -146,15 +168,28 @@ class Distiller(BaseModel):
         return losses
 
     @torch.no_grad()
-    def _teacher_features(self, inputs: Tensor) -> Features:
+    def _teacher_features(self, inputs: Tensor, samples: Sequence[Any]) -> Features:
         """The teacher's maps, and its towers and predictions where a loss asks for them."""
-        maps = self.teacher.extract_feat(inputs)
-        predictions = None
-        if self._heads is not None:
-            outputs = self.teacher.bbox_head(maps)
-            with torch.autocast(inputs.device.type, enabled=False):
-                predictions = self._heads[1].predictions(outputs, self.pair.teacher.levels)
+        kind, precision = inputs.device.type, self._teacher_precision
+        # float32 is not a precision that autocast casts to.
+        cast = precision not in (None, torch.float32)
+        casting = torch.autocast(kind, precision if cast else None, enabled=cast)
+        with nullcontext() if precision is None else casting:
+            if self._teacher_maps is None:
+                maps = self._compute_maps(inputs, samples)
+            else:
+                maps = self._teacher_maps.of(inputs, samples, self._compute_maps)
+            predictions = None
+            if self._heads is not None:
+                outputs = self.teacher.bbox_head(maps)
+                with torch.autocast(kind, enabled=False):
+                    predictions = self._heads[1].predictions(outputs, self.pair.teacher.levels)
         return self._observed(1, self.pair.teacher, maps, predictions)
+
+    def _compute_maps(self, inputs: Tensor, samples: Sequence[Any]) -> Maps:
+        """What the teacher's neck gives on images (N, 3, H, W) as the student gets them."""
+        maps: Maps = self._neck_of(self.renormalise(inputs, samples))
+        return maps
 
     def _observed(
         self,

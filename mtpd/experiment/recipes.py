@@ -296,6 +296,9 @@ class Recipes:
             if teacher is not None:
                 settings["teacher"] = self._model(teacher)
                 settings["losses"] = self._losses(method)
+                precision = experiment.method(method).teacher.precision
+                if precision is not None:
+                    settings["teacher_precision"] = precision
                 if "student" not in inputs:
                     settings["start"] = experiment.method(method).start
             return settings

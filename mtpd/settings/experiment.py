@@ -231,6 +231,23 @@ class Saving(Settings):
     iterations: int | None = Field(default=None, gt=0, description="Iterations between two states")
 
 
+class TeacherPass(Settings):
+    """How a teacher's maps are computed in a stage."""
+
+    precision: Literal["fp32", "bf16", "fp16"] | None = Field(
+        default=None, description="Of the teacher's forward pass; none: as the student's"
+    )
+    channels_last: bool = Field(default=False, description="Keep channels innermost in memory")
+    compile: bool = Field(default=False, description="By torch.compile; needs a C++ compiler")
+    cache_gb: float = Field(
+        default=4,
+        ge=0,
+        allow_inf_nan=False,
+        description="GiB of the disk for teachers' maps, of all experiments together, where "
+        "pipeline.size makes images of one size; 0: maps are computed anew in every epoch",
+    )
+
+
 class Method(Settings):
     """How a teacher teaches: the losses, the start of the first stage, a stage's schedule."""
 
@@ -243,6 +260,7 @@ class Method(Settings):
         ),
     )
     training: Training = Training()
+    teacher: TeacherPass = TeacherPass()
 
     @field_validator("losses")
     @classmethod

@@ -53,6 +53,9 @@ def stage_config(context: Context, method: str, chain: Chain) -> Config:
         "teacher_weights": str(weights),
         "student_weights": None if previous is None else str(previous),
         "start": settings.start if previous is None else "weights",
+        "teacher_precision": settings.teacher.precision,
+        "channels_last": settings.teacher.channels_last,
+        "compile": settings.teacher.compile,
     }
     config.custom_imports["imports"].append("mtpd.distillation")
     return config

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -64,8 +66,16 @@ class Context:
         """The file of the detector's ``weights`` or ``start_from``; None: not given."""
         return given_weights(self.experiment.detector(name), self.zoo)
 
-    def train(self, config: Config, task: Task, folder: ModelFolder) -> None:
+    def train(
+        self,
+        config: Config,
+        task: Task,
+        folder: ModelFolder,
+        model_options: Mapping[str, Any] | None = None,
+    ) -> None:
         """Run the training that ``config`` describes, as the job ``task``.
+
+        ``model_options`` are arguments of the model that are no part of the written config.
 
         Raises:
             Interrupted: A signal has asked the job to end.
@@ -74,7 +84,7 @@ class Context:
 
         identity = identity_of(self.recipes, task)
         states = self.store.states(identity)
-        run_training(config, folder, self.experiment.saving, identity, states)
+        run_training(config, folder, self.experiment.saving, identity, states, model_options)
 
     def training_config(
         self, name: str, training: Training, folder: ModelFolder, seed: int | None = None

@@ -2,12 +2,67 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
 from mtpd.chains import Chain
+from mtpd.files import digest_of
 from mtpd.steps.configs import stage_config
 from mtpd.steps.context import Context
+
+logger = logging.getLogger(__name__)
 
 
 def train_stage(context: Context, method: str, chain: Chain) -> None:
     """Train the last stage of ``chain`` and write the student alone."""
     recipe, config = context.recipes.stage(method, chain), stage_config(context, method, chain)
-    context.train(config, recipe.task, context.layout.stage(method, str(chain)))
+    options = {}
+    if chain.last.teacher is not None:
+        obstacle = _obstacle(context, method, config)
+        if obstacle is None:
+            options["teacher_maps"] = _teacher_maps(context, method, chain, config)
+        else:
+            logger.info("the teacher sees every batch: %s", obstacle)
+    context.train(config, recipe.task, context.layout.stage(method, str(chain)), options)
+
+
+def _obstacle(context: Context, method: str, config: Config) -> str | None:
+    """Why the teacher's maps cannot be kept; None: they can."""
+    if context.experiment.method(method).teacher.cache_gb == 0:
+        return "teacher.cache_gb is 0"
+    if context.experiment.pipeline.size is None:
+        return "the detectors' own pipelines change images at random (there is no pipeline.size)"
+    if context.dataset.splits["train"].image_size is None:
+        return "training images have several sizes"
+    if config.model.student.data_preprocessor.get("batch_augments"):
+        return "the student's data_preprocessor has batch_augments"
+    return None
+
+
+def _teacher_maps(context: Context, method: str, chain: Chain, config: Config) -> dict[str, Any]:
+    """Arguments of :class:`~mtpd.distillation.teacher_maps.TeacherMaps`."""
+    settings, flip = context.experiment.method(method).teacher, context.experiment.pipeline.flip
+    split = context.dataset.splits["train"]
+    weights = context.recipes.stage(method, chain).path("teacher")
+    assert weights is not None, "the stage has a teacher"
+    batch_size, sides = config.train_dataloader.batch_size, 1 if flip in (0, 1) else 2
+    key = {
+        "teacher": config.model.teacher.to_dict(),
+        "weights": context.recipes.digests.of(Path(weights)),
+        "images": [split.sha256, split.sample_sha256],
+        "pipeline": [config.train_pipeline, batch_size, sides],
+        "preprocessor": config.model.student.data_preprocessor.to_dict(),
+        "precision": [settings.precision, *map(config.optim_wrapper.get, ("type", "dtype"))],
+        "layout": [settings.channels_last, settings.compile],
+    }
+    return {
+        "folder": str(context.store.teacher_maps.absolute()),
+        "key": digest_of(key),
+        "annotations": str(split.annotations),
+        "batch_size": batch_size,
+        "sides": sides,
+        "limit_gb": settings.cache_gb,
+    }

@@ -296,7 +296,7 @@ class TestDenseHeads:
     def test_the_teacher_s_features_carry_no_graph(self, head: str) -> None:
         model = self.build(head)
         data = model.data_preprocessor(batch(), True)
-        found = model._teacher_features(data["inputs"])
+        found = model._teacher_features(data["inputs"], data["data_samples"])
         maps = [*found.fpn, *found.classification, *found.regression]
         assert len(maps) == 15
         everything = [*maps, found.predictions.scores, found.predictions.boxes]
@@ -352,7 +352,7 @@ def test_levels_of_unlike_index_are_paired_by_stride() -> None:
             dense("ATSSHead", **student), dense("GFLHead", **teacher), losses=[{"type": "pgd"}]
         )
         assert model.pair.strides == (16, 32, 64)
-        found = model._teacher_features(torch.rand(1, 3, 128, 128))
+        found = model._teacher_features(torch.rand(1, 3, 128, 128), [])
         assert [level.shape[-1] for level in found.regression] == [8, 4, 2]
         assert len(found.predictions.points) == 64 + 16 + 4
         losses_of(model, batch(size=128))["loss_distill_pgd"].backward()

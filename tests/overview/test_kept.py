@@ -89,5 +89,13 @@ def test_clean_asks_and_removes_what_is_not_needed(folder: Path) -> None:
     assert set(kept()) == {"new"}
     assert state.exists()
     assert "Everything" in runner.invoke(app, ["store", "clean"]).output
+    maps = Path(".mtpd-store/teacher-maps/x/level00.npy")
+    maps.parent.mkdir(parents=True)
+    maps.write_bytes(b"12345")
+    assert "teachers' maps, 5 B" in runner.invoke(app, ["store", "list"]).output
     runner.invoke(app, ["store", "clean", "--yes", "--states"])
     assert not state.exists()
+    assert maps.exists()
+    removed = runner.invoke(app, ["store", "clean", "--yes", "--maps"])
+    assert "Removed 0 results and the teachers' maps, 5 B." in removed.output
+    assert not maps.exists()

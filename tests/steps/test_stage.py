@@ -65,3 +65,27 @@ def test_two_mechanisms_in_a_chain(context: Context) -> None:
         "weights",
         str(layout.stage("both", "a").weights),
     )
+
+
+def test_a_teacher_whose_maps_are_kept_teaches_the_same(context: Context) -> None:
+    """Losses agree as far as half precision goes; the next stage finds the maps."""
+    experiment = context.experiment
+    method = experiment.methods["both"]
+    seen = method.model_copy(update={"teacher": method.teacher.model_copy(update={"cache_gb": 0})})
+    both = {"kept": method, "seen": seen}
+    opened = Context(experiment.model_copy(update={"methods": both, "seed": 5}), context.layout)
+    for name in ("student", "a"):
+        if not opened.layout.detector(name).weights.exists():
+            train_detector(opened, name)
+    losses = {}
+    for name in both:
+        train_stage(opened, name, Chain.parse("a@3"))
+        history = read_json(opened.layout.stage(name, "a@3").history)
+        losses[name] = [epoch["train"] for epoch in history["epochs"]]
+    assert len(losses["kept"]) == 3
+    for kept, seen_epoch in zip(losses["kept"], losses["seen"], strict=True):
+        assert kept == pytest.approx(seen_epoch, rel=0.02)
+    assert opened.store.maps_bytes() > 0
+    config = Config.fromfile(opened.layout.stage("kept", "a@3").training_config)
+    assert "teacher_maps" not in config.model
+    assert not any(hook["type"] == "TrainingStateHook" for hook in config.custom_hooks)
