@@ -9,17 +9,27 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks.evidence.rows import BASELINE, FOLDER, read_rows
+from benchmarks.evidence.orders import (
+    correlations,
+    is_an_order,
+    orders_of_length,
+    regrets,
+    seed_noise,
+)
+from benchmarks.evidence.rows import BASELINE, FOLDER, STABILITY, costs_file, read_rows
 from benchmarks.evidence.statistics import Difference, paired
 from mtpd.files import whole_file
 from mtpd.reporting.figures import PALETTE, save, style
 
 PAGE = Path("docs/evidence.md")
 TEMPLATE = Path(__file__).with_name("page.md")
-"""The page's words. Where it says ``{{arms NAME}}``, ``{{differences NAME}}`` or
-``{{figure NAME}}``, a table or figure of the experiment NAME is put in."""
+"""The page's words. Where it says ``{{arms NAME}}``, ``{{differences NAME}}``, ``{{orders NAME}}``,
+``{{predictors NAME}}`` or ``{{figure NAME}}``, a table or figure of the experiment NAME is put in;
+for ``{{stability}}`` the table of how stable costs are."""
 
-PROGRESSIVE = "progressive"
+MAX_TEACHERS = 3
+"""Of the orders that are compared."""
+
 ARMS = {
     "no-teacher": "no teacher",
     "direct": "direct from the strongest",
@@ -39,6 +49,11 @@ COMPARED = [
     ("direct", "no-teacher"),
     ("direct-twice", "no-teacher"),
     ("direct-twice", "direct"),
+    ("bgs", "direct"),
+    ("bgs", "ascending"),
+    ("bgs", "bgs-between"),
+    ("bgs", "reversed"),
+    ("bgs", "random"),
 ]
 
 
@@ -58,7 +73,11 @@ def page() -> str:
         rows = read_rows(name)
         text = text.replace(f"{{{{arms {name}}}}}", arms_table(rows))
         text = text.replace(f"{{{{differences {name}}}}}", differences_table(rows))
+        text = text.replace(f"{{{{orders {name}}}}}", orders_table(rows))
+        text = text.replace(f"{{{{predictors {name}}}}}", predictors_table(name, rows))
         text = text.replace(f"{{{{figure {name}}}}}", f"![{name}](evidence/{name}.png)")
+    if STABILITY.exists():
+        text = text.replace("{{stability}}", stability_table(pd.read_csv(STABILITY, dtype=str)))
     return re.sub(r"\{\{.*?\}\}", "*Nothing of it has run yet.*", text)
 
 
@@ -73,7 +92,8 @@ def arms_table(rows: pd.DataFrame) -> str:
         "| method | arm | seeds | steps | AP | AP50 | val AP | training loss |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for (method, arm), group in rows.groupby(["method", "arm"], sort=False):
+    shown = rows[~is_an_order(rows)]
+    for (method, arm), group in shown.groupby(["method", "arm"], sort=False):
         steps = sorted(set(group["steps"]))
         cells = [
             method,
@@ -99,6 +119,53 @@ def differences_table(rows: pd.DataFrame) -> str:
             found = paired(of_method, one, other, "AP")
             if found is not None:
                 lines.append(_difference_row(method, f"{_words(one)} − {_words(other)}", found))
+    return "\n".join(lines)
+
+
+def orders_table(rows: pd.DataFrame) -> str:
+    """Rank and regret of what each strategy chose, in Markdown."""
+    lines = [
+        "| strategy | chose, over the seeds | AP | rank | regret | regret at random | seed noise |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for number in range(1, MAX_TEACHERS + 1):
+        if len(orders_of_length(rows, number)) < 2:
+            continue
+        for found in regrets(rows, number).sort_values("AP", ascending=False).itertuples():
+            chosen = found.orders[0] if len(found.orders) == 1 else f"{len(found.orders)} orders"
+            cells = [
+                found.strategy,
+                chosen.replace(" > ", " → "),
+                f"{found.AP:.2f}",
+                f"{found.rank} of {found.of}",
+                *(f"{v:.2f}" for v in (found.regret, found.draws, seed_noise(rows, number))),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def predictors_table(name: str, rows: pd.DataFrame) -> str:
+    """How well costs and scores predict the AP of the longest orders, in Markdown."""
+    if not costs_file(name).exists() or len(orders_of_length(rows, MAX_TEACHERS)) < 2:
+        return ""
+    costs = pd.read_csv(costs_file(name))
+    found = correlations(rows, costs, MAX_TEACHERS)
+    lines = ["| predictor | Spearman's ρ | Kendall's τ |", "| --- | --- | --- |"]
+    lines += [
+        f"| {row.predictor} | {row.spearman:+.2f} | {row.kendall:+.2f} |"
+        for row in found.itertuples()
+    ]
+    return "\n".join(lines)
+
+
+def stability_table(rows: pd.DataFrame) -> str:
+    """The rows of :mod:`benchmarks.evidence.stability`, in Markdown."""
+    titles = (
+        "what", "value", "draws", "mean error", "largest error", "Kendall's τ", "interval holds",
+        "same order, bgs", "same order, bgs-between",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(titles)} |", f"|{' --- |' * len(titles)}"]
+    lines += [f"| {' | '.join(row)} |" for row in rows.fillna("").itertuples(index=False)]
     return "\n".join(lines)
 
 

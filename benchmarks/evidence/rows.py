@@ -15,7 +15,11 @@ from mtpd.overview.records import read_history, read_metrics
 from mtpd.settings.experiment import Experiment
 
 FOLDER = Path("docs/evidence")
+STABILITY = FOLDER / "costs.csv"
 BASELINE = "baseline"
+JOINT = "-then-"
+"""Between the teachers in the name of an arm that is an order, written out."""
+
 KEY = ["method", "arm", "seed"]
 COLUMNS = [
     *KEY,
@@ -83,10 +87,41 @@ def measured(experiment: Experiment, layout: Layout) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def costs_of(layout: Layout) -> dict[str, dict[str, float]]:
-    """Adaptation costs ``[source][target]`` of one seed."""
+def costs_file(name: str) -> Path:
+    """Adaptation costs of all seeds of the experiment ``name``."""
+    return FOLDER / f"costs_of_{name}.csv"
+
+
+def add_costs(name: str, experiment: Experiment, layout: Layout) -> None:
+    """Add the costs that one seed has measured, if it has, in place of those of the same seed.
+
+    Columns: seed, source, target, cost, and validation AP of the source.
+    """
+    if not layout.costs.exists():
+        return
     costs: dict[str, dict[str, float]] = read_json(layout.costs)["costs"]
-    return costs
+    scores = {detector: read_metrics(layout.detector(detector)) for detector in costs}
+    rows = pd.DataFrame(
+        [
+            {
+                "seed": experiment.seed,
+                "source": source,
+                "target": target,
+                "cost": round(cost, 5),
+                "score": round(100 * (found.splits["val"].get("bbox_mAP") or 0), 3),
+            }
+            for source, row in costs.items()
+            if (found := scores[source]) is not None
+            for target, cost in row.items()
+        ]
+    )
+    path = costs_file(name)
+    others = pd.read_csv(path) if path.exists() else rows.iloc[:0]
+    kept = pd.concat([others[others["seed"] != experiment.seed], rows]).sort_values(
+        ["seed", "source", "target"]
+    )
+    with whole_file(path) as temporary:
+        kept.to_csv(temporary, index=False)
 
 
 def _row(

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.evidence.rows import add_rows, measured, read_rows, settings_of
+from benchmarks.evidence.rows import JOINT, add_costs, add_rows, measured, read_rows, settings_of
 from mtpd.experiment.load import load_experiment
 from mtpd.files import whole_file
 from mtpd.layout import Layout
@@ -47,6 +47,7 @@ def run_seed(name: str, seed: int, cores: int, every_order: int | None = None) -
     config = ["--config", f"experiments={seeded.stem}", f"folder={SEEDED}"]
     subprocess.run([*command, *config, "--", str(layout.table("csv"))], check=True)
     add_rows(name, measured(experiment, layout))
+    add_costs(name, experiment, layout)
     return True
 
 
@@ -55,7 +56,7 @@ def add_every_order(raw: dict[str, Any], most: int) -> None:
     (method,) = raw["methods"]
     for number in range(1, most + 1):
         for order in permutations(raw["teachers"], number):
-            raw["runs"]["-then-".join(order)] = {"method": method, "order": list(order)}
+            raw["runs"][JOINT.join(order)] = {"method": method, "order": list(order)}
 
 
 def _written(path: Path, raw: dict[str, Any]) -> Experiment:

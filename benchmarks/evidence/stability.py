@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ import yaml
 from scipy.stats import kendalltau
 
 from benchmarks.costs import train_convolution
-from benchmarks.evidence.rows import FOLDER
+from benchmarks.evidence.rows import STABILITY
 from benchmarks.evidence.runs import EXPERIMENTS, RESULTS, SEEDED
 from mtpd.features.cache import load_cache
 from mtpd.files import read_json, whole_file
@@ -29,12 +29,12 @@ from mtpd.selection.costs import (
     level_costs,
     mean_costs,
 )
+from mtpd.selection.decisions import Order
 from mtpd.selection.greedy import backward_greedy, backward_greedy_between
 from mtpd.selection.pool import Pool
 from mtpd.steps.context import Context
 from mtpd.steps.features import cache_identity
 
-NAME = "costs"
 IMAGES, POINTS, DRAWS = 1000, 32, 100
 MAX_TEACHERS = 3
 COLUMNS = [
@@ -59,7 +59,7 @@ def measure(experiment: str, seed: int) -> None:
     """Measure on the detectors of one seed of an experiment; write ``docs/evidence/costs.csv``."""
     features, pool = _measured(experiment, seed)
     rows = pd.DataFrame(list(stability(features, pool)), columns=COLUMNS)
-    with whole_file(FOLDER / f"{NAME}.csv") as temporary:
+    with whole_file(STABILITY) as temporary:
         rows.to_csv(temporary, index=False, float_format="%.4f")
 
 
@@ -135,20 +135,26 @@ def _errors(
 def _orders(
     found: list[dict[str, dict[str, float]]], pool: Pool, whole: dict[str, dict[str, float]]
 ) -> dict[str, float]:
-    same = {}
-    for name, rule in (
-        ("same_bgs", backward_greedy),
-        ("same_bgs_between", backward_greedy_between),
-    ):
+    return {
+        "same_bgs": _same(backward_greedy, found, pool, whole),
+        "same_bgs_between": _same(backward_greedy_between, found, pool, whole),
+    }
 
-        def order(costs: dict[str, dict[str, float]], rule=rule) -> tuple[str, ...]:  # type: ignore[no-untyped-def]
-            at_most = min(MAX_TEACHERS, len(pool.scores))
-            own = Pool(pool.student, pool.scores, costs, pool.student_score)
-            return rule(own, at_most).teachers
 
-        right = order(whole)
-        same[name] = float(np.mean([order(costs) == right for costs in found]))
-    return same
+def _same(
+    rule: Callable[[Pool, int], Order],
+    found: list[dict[str, dict[str, float]]],
+    pool: Pool,
+    whole: dict[str, dict[str, float]],
+) -> float:
+    """Share of the costs in ``found`` that lead to the order that those of ``whole`` lead to."""
+
+    def order(costs: dict[str, dict[str, float]]) -> tuple[str, ...]:
+        own = Pool(pool.student, pool.scores, costs, pool.student_score)
+        return tuple(rule(own, min(MAX_TEACHERS, len(pool.scores))).teachers)
+
+    right = order(whole)
+    return float(np.mean([order(costs) == right for costs in found]))
 
 
 def _part(features: Sampled, images: np.ndarray, points: int | None = None) -> Sampled:
