@@ -27,9 +27,10 @@ def regrets(rows: pd.DataFrame, number: int) -> pd.DataFrame:
     """What each strategy's choice costs against the best order of ``number`` teachers.
 
     Returns:
-        A row for each strategy that chose so many teachers in every seed: ``seeds``; ``orders``,
-        what it chose; ``AP``, mean; ``rank`` of its mean among the means of all orders, 1 the best,
-        where an order that changes with the seed stands for itself; ``of``, their number;
+        A row for each strategy that chose so many teachers in every seed, the best first:
+        ``seeds``; ``orders``, what it chose; ``AP``, mean; ``rank`` of its mean among the means of
+        all orders, 1 the best, where an order that changes with the seed stands for itself; ``of``,
+        their number;
         ``regret``, how far its mean is behind the best order's; and ``draws``, how far an order
         drawn at random is.
     """
@@ -54,7 +55,7 @@ def regrets(rows: pd.DataFrame, number: int) -> pd.DataFrame:
                 "draws": means.max() - means.mean(),
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(sorted(found, key=lambda row: row["regret"]))
 
 
 def seed_noise(rows: pd.DataFrame, number: int) -> float:

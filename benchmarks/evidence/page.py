@@ -131,7 +131,7 @@ def orders_table(rows: pd.DataFrame) -> str:
     for number in range(1, MAX_TEACHERS + 1):
         if len(orders_of_length(rows, number)) < 2:
             continue
-        for found in regrets(rows, number).sort_values("AP", ascending=False).itertuples():
+        for found in regrets(rows, number).itertuples():
             chosen = found.orders[0] if len(found.orders) == 1 else f"{len(found.orders)} orders"
             cells = [
                 found.strategy,
