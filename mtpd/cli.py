@@ -15,7 +15,7 @@ from mtpd.commands.store import store
 from mtpd.commands.weights import weights
 from mtpd.commands.zoo import zoo
 from mtpd.errors import Interrupted, UserError
-from mtpd.launch import say_interrupted
+from mtpd.launch import say_failed, say_interrupted
 
 app = typer.Typer(
     help="Multi-teacher progressive distillation of object detectors.",
@@ -46,7 +46,9 @@ def main() -> None:
         sys.stderr.write(f"interrupted: {event}; run it again to go on from there\n")
         sys.exit(os.EX_TEMPFAIL)
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        # Where several processes train together, the one that started them says it, once.
+        if not say_failed(error):
+            sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
     except OSError as error:
         if error.errno not in DISK_TROUBLE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from mtpd.errors import Interrupted
+from mtpd.errors import DivergedError, Interrupted, UserError
+from mtpd.files import whole_file
 
 LAUNCHED = "TORCHELASTIC_RUN_ID"
 """Set by torchrun in every process that it starts."""
@@ -22,13 +24,15 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 """Ask a job to end: sent by Slurm and ``kill``, by Ctrl-C, by Slurm where it is asked to, and by a
 terminal that closes."""
 
-SAID = "MTPD_INTERRUPTED"
-"""Names the file in which a process that train together says that it has saved its state."""
+SAID = "MTPD_SAID"
+"""Names the folder in which a process of those that train together says how it has ended."""
 
 STOP_SECONDS = 110
 """How long processes may take to save their state: the profile's --signal=TERM@120, less a bit."""
 
 PR_SET_PDEATHSIG = 1
+
+_INTERRUPTED, _FAILED = "interrupted", "failed"
 
 
 def put_command_on_path() -> None:
@@ -68,18 +72,23 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
 
     Raises:
         Interrupted: They were asked to end, and did.
+        UserError: One of them has failed by it.
     """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--shutdown-timeout", str(STOP_SECONDS)]
     command += ["--nproc-per-node", str(processes), "-m", "mtpd.cli", *arguments]
     with tempfile.TemporaryDirectory() as folder:
-        said = Path(folder) / "said"
-        environment = {**os.environ, SAID: str(said)}
+        environment = {**os.environ, SAID: folder}
         job = subprocess.Popen(command, preexec_fn=_before_torchrun, env=environment)
         asked = _hand_signals_on(job)
         status = job.wait()
-        if said.exists():
-            raise Interrupted(said.read_text(encoding="utf-8"))
+        interrupted, failed = Path(folder) / _INTERRUPTED, Path(folder) / _FAILED
+        if interrupted.exists():
+            raise Interrupted(interrupted.read_text(encoding="utf-8"))
+        if status and failed.exists():
+            said = json.loads(failed.read_text(encoding="utf-8"))
+            kind = DivergedError if said.pop("diverged") else UserError
+            raise kind(**said)
     if status and asked:
         raise Interrupted(f"{asked[0]} received before a state could be saved")
     return status
@@ -87,9 +96,22 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
 
 def say_interrupted(event: Interrupted) -> None:
     """Tell the process that started this one, if there is one, that a state was saved."""
-    path = os.environ.get(SAID)
-    if is_launched() and path is not None:
-        Path(path).write_text(str(event), encoding="utf-8")
+    _say(_INTERRUPTED, str(event))
+
+
+def say_failed(error: UserError) -> bool:
+    """Tell the process that started this one what has failed; gives whether there is one."""
+    said = {"where": error.where, "problem": error.problem, "remedy": error.remedy}
+    return _say(_FAILED, json.dumps({**said, "diverged": isinstance(error, DivergedError)}))
+
+
+def _say(name: str, text: str) -> bool:
+    folder = os.environ.get(SAID)
+    if not is_launched() or folder is None:
+        return False
+    with whole_file(Path(folder) / name) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return True
 
 
 def _hand_signals_on(job: subprocess.Popen[bytes]) -> list[str]:

@@ -62,8 +62,8 @@ def leased_gpus(count: int, poll_seconds: float = 1.0) -> Iterator[tuple[str, ..
 
     Inside, ``CUDA_VISIBLE_DEVICES`` names them, for this process and its children: enter before
     torch first uses CUDA. A job of no GPU sees none. All are taken together or none is, so two
-    jobs that want several each do not wait for one another. Where Slurm has given the job as
-    many devices as it wants, they are its own already.
+    jobs that want several each do not wait for one another. So it is inside a job of Slurm too:
+    where one allocation runs a whole workflow, its devices are those of several jobs.
 
     GPUs are chosen among those that ``CUDA_VISIBLE_DEVICES`` names, its numbers counted as
     ``nvidia-smi`` counts; if it is not set, among all. Locks lie in the folder that
@@ -81,16 +81,10 @@ def leased_gpus(count: int, poll_seconds: float = 1.0) -> Iterator[tuple[str, ..
     """
     with ExitStack() as stack:
         devices: tuple[str, ...] = ()
-        if count and _given_by_slurm(count):
-            devices = _named()
-        elif count:
+        if count:
             devices = stack.enter_context(_locked(count, _usable(count), poll_seconds))
         stack.enter_context(_visible(devices))
         yield devices
-
-
-def _given_by_slurm(count: int) -> bool:
-    return "SLURM_JOB_ID" in os.environ and VISIBLE in os.environ and len(_named()) == count
 
 
 def _usable(count: int) -> tuple[str, ...]:
@@ -224,8 +218,14 @@ def _free(count: int, devices: Sequence[str], folder: Path) -> tuple[tuple[str, 
 
 
 def _unique(device: str) -> str:
-    """Name of the device's lock: a number means another GPU on every machine, a UUID does not."""
-    return f"{socket.gethostname()}-{device}" if device.isdigit() else device.replace("/", "_")
+    """Name of the device's lock.
+
+    A number means another GPU on every machine, and may do so in every job of Slurm; a UUID does
+    not.
+    """
+    if not device.isdigit():
+        return device.replace("/", "_")
+    return "-".join([socket.gethostname(), os.environ.get("SLURM_JOB_ID", ""), device])
 
 
 def _lock(folder: Path, name: str) -> UnixFileLock:

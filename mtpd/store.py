@@ -144,6 +144,11 @@ class Store:
         """Folder of teachers' maps; each folder in it is the maps of one."""
         return self.folder / TEACHER_MAPS
 
+    @property
+    def failures(self) -> Path:
+        """Folder of notes on jobs that failed and would fail again."""
+        return self.folder / "failures"
+
     def lock(self, identity: str) -> Path:
         """Lock file of the one process that makes the results of this identity."""
         return self.folder / "locks" / f"{identity}.lock"

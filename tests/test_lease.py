@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -199,14 +200,30 @@ def test_torch_is_not_imported(machine, start) -> None:
 # Slurm
 
 
-def test_what_slurm_has_given_is_not_leased(machine, monkeypatch, start) -> None:
-    locks = machine()
+def test_two_jobs_inside_one_allocation_of_one_gpu(machine, monkeypatch, start) -> None:
+    """`sbatch --gpus=1 --wrap snakemake`: the second waits until the first has ended."""
+    machine()
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # in its own cgroup every job may see a "0"
-    holder(start, 1)
-    with leased_gpus(1) as devices:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    process, devices = holder(start, 1)
+    assert devices == (UUIDS[1],)
+    second = start(HOLD.format(inside="pass"), 1)
+    time.sleep(0.5)
+    assert second.poll() is None
+    process.kill()
+    assert second.communicate(timeout=20)[0].split() == [UUIDS[1]]
+
+
+def test_a_number_that_nobody_knows_is_another_gpu_in_every_job(
+    machine, monkeypatch, start
+) -> None:
+    """In its own cgroup every job may see a "0"; without UUIDs they cannot be told apart."""
+    machine(status=1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    for number in ("7", "8"):
+        monkeypatch.setenv("SLURM_JOB_ID", number)
+        _, devices = holder(start, 1)
         assert devices == ("0",)
-    assert not locks.exists()
 
 
 def test_jobs_inside_one_allocation_share_it_by_lease(machine, monkeypatch, start) -> None:

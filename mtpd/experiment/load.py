@@ -16,6 +16,9 @@ from mtpd.settings.reading import explain, read_mapping
 from mtpd.settings.runtime import CONFIG, EXPERIMENTS, workflow_settings
 from mtpd.zoo.sources import remote_weights, weights_file
 
+NAME_MAX = 255
+"""Bytes that Linux' file systems take for a name."""
+
 
 def experiment_path(name: str, folder: Path = EXPERIMENTS) -> Path:
     """Path of the YAML of the experiment called ``name``."""
@@ -81,8 +84,31 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
         raise UserError(*explain(path, error)) from error
+    _check_lengths(path, experiment)
     check_local_files(path, experiment)
     return experiment
+
+
+def _check_lengths(path: Path, experiment: Experiment) -> None:
+    """Names must fit together into the one file name that Snakemake's Slurm plugin makes of them.
+
+    It calls the folder of a job's log by experiment, method and chain.
+    """
+    names = sorted(map(len, experiment.teachers), reverse=True)
+    runs = experiment.runs.values()
+    for method in experiment.methods:
+        # The longest chain that a strategy may choose, and those that are written out.
+        allowed = experiment.ordering.max_teachers or len(names)
+        chains = [sum(names[:allowed]) + allowed - 1]
+        chains += [len("+".join(run.order)) for run in runs if not isinstance(run.order, str)]
+        total = len(path.stem) + len(method) + max(chains) + len("__@999~9999")
+        if total > NAME_MAX:
+            raise UserError(
+                f"{path}: methods.{method}",
+                f"experiment, method and a chain of {allowed} teachers make a name of up to "
+                f"{total} characters, and file systems take {NAME_MAX}",
+                "give shorter names, or set ordering.max_teachers",
+            )
 
 
 def check_local_files(path: Path, experiment: Experiment) -> None:

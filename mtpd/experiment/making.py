@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from mtpd.data.sources import own_annotations
 from mtpd.errors import UserError
+from mtpd.experiment.failures import Failures
 from mtpd.experiment.keeping import keep
 from mtpd.experiment.recipes import Made, Recipe, Recipes, Task, prepared_parts
 from mtpd.experiment.records import Record
@@ -54,11 +55,27 @@ def make(
     identity = recipe.identity(inputs)
     with _alone(store, recipe, identity), _unfinished(recipe, place):
         if not (_taken(store, recipe, identity) and taken()):
-            work()
+            _worked(store, identity, work)
             _check_unchanged(recipes.again(), task, identity)
             keep(store, recipe, identity, recipes.layout.experiment)
     outputs = prepared_parts(recipes.layout.dataset) if task.rule == "data" else {}
     Record(identity, recipe.settings, inputs, outputs).save(place)
+
+
+def _worked(store: Store, identity: str, work: Callable[[], Any]) -> None:
+    """Do the work, unless it is known how it fails.
+
+    Raises:
+        UserError: It fails, or has failed before and would again.
+    """
+    failures = Failures(store.failures)
+    failures.check(identity)
+    try:
+        work()
+    except UserError as error:
+        failures.note(identity, error)
+        raise
+    failures.forget(identity)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ them and hands the result to its jobs in an environment variable.
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 VARIABLE = "MTPD_WORKFLOW"
 """Environment variable by which the workflow tells its jobs the settings, as JSON."""
+
+RUN = "MTPD_RUN"
+"""Environment variable that tells the jobs of one run of the workflow from those of others."""
 
 
 def _one_or_several(value: Any) -> Any:
@@ -201,6 +205,7 @@ def start_workflow(given: Mapping[str, Any], checkout: Path, *, is_job: bool) ->
             where = f"{settings_file(checkout)}: experiments"
             raise UserError(where, "key is missing", "name at least one, such as demo")
         workflow.export()
+        os.environ[RUN] = uuid.uuid4().hex
     return workflow_settings()
 
 

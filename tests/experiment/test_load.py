@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from micro import PROJECT
+from micro import MICRO, PROJECT
 
 from mtpd.errors import UserError
 from mtpd.experiment.load import load_experiment
@@ -144,3 +145,16 @@ def test_what_is_not_given_does_not_overwrite() -> None:
 def test_every_experiment_of_the_project_loads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT)
     load_experiment(path)
+
+
+def test_names_must_fit_into_one_name_together(write_experiment: Callable[..., Path]) -> None:
+    """Snakemake's plugin for Slurm calls a log's folder by experiment, method and chain."""
+    teachers = {f"{letter * 60}": MICRO["teachers"]["a"] for letter in "abc"}
+    changes = [
+        ("teachers", teachers),
+        ("runs", {}),
+        ("methods", {"m" * 60: MICRO["methods"]["fm"]}),
+    ]
+    with pytest.raises(UserError, match=r"a chain of 3 teachers .* up to 2\d\d characters"):
+        load_experiment(write_experiment(*changes))
+    load_experiment(write_experiment(*changes, ("ordering.max_teachers", 2)))

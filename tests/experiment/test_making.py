@@ -12,7 +12,7 @@ from micro import SMALL
 
 from mtpd.data.shapes import generate_shapes
 from mtpd.digests import Digests
-from mtpd.errors import UserError
+from mtpd.errors import DivergedError, UserError
 from mtpd.experiment.changes import Changes
 from mtpd.experiment.load import load_experiment
 from mtpd.experiment.making import identity_of, make
@@ -210,3 +210,27 @@ def test_an_order_of_an_earlier_version_without_a_run_is_made_anew(project: Proj
     recipes = project.recipes(("runs", {"chosen": {"method": "fm", "order": "bgs"}}))
     write_json(recipes.layout.order, {"runs": {"other": {"chain": "a"}}})
     assert project.changed(recipes, Task("order")) == ["order"]
+
+
+def test_a_training_that_diverged_is_not_tried_again_until_it_may_help(
+    write_experiment: Callable[..., Path], tmp_path: Path
+) -> None:
+    project = Project(tmp_path, write_experiment)
+    recipes = project.recipes()
+    project.data(recipes)
+    tried: list[int] = []
+
+    def diverge() -> None:
+        tried.append(1)
+        raise DivergedError("epoch 1", "has diverged", "lower the rate")
+
+    for _ in range(2):
+        with pytest.raises(DivergedError):
+            make(recipes, project.store, STUDENT, diverge)
+    assert tried == [1]
+    (note,) = project.store.failures.iterdir()
+    assert note.stem == identity_of(recipes, STUDENT)
+    note.unlink()
+    project.train(recipes, STUDENT)
+    assert project.trained == [str(STUDENT)]
+    assert not list(project.store.failures.iterdir())

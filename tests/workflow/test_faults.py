@@ -165,3 +165,25 @@ def test_names_and_paths_with_shell_characters_reach_no_shell(tmp_path: Path) ->
     assert (folder / hostile / "micro" / "detectors" / "a" / "check.json").is_file()
     assert not list(tmp_path.rglob("hacked"))
     assert not (PROJECT / "hacked").exists()
+
+
+def test_what_would_fail_again_is_not_tried_again(project: Project) -> None:
+    """A training that diverges: retries and the next run say it at once, until it is mended."""
+    diverging = ("student.training", {"optimizer": {"type": "SGD", "lr": 1e30}, "epochs": 60})
+    project.write(TEACHERS, CHAIN, diverging)
+    folder = project.results / "detectors" / "student"
+    target = str((folder / "model.pth").relative_to(project.folder))
+    for _ in range(2):
+        done = project.snakemake("--retries", "2", "--", target)
+        assert done.returncode != 0
+    first, *later = [folder / f"train.log.{number}" for number in range(1, 7)]
+    assert "training has diverged" in first.read_text()
+    assert "Epoch(train)" in first.read_text()
+    for log in later:
+        assert "training has diverged" in log.read_text()
+        assert " (as at 20" in log.read_text()
+        assert "Epoch(train)" not in log.read_text()
+    project.write(TEACHERS, CHAIN)
+    project.run("--", target)
+    assert "Epoch(train)" in (folder / "train.log").read_text()
+    assert len(list(folder.glob("train.log.*"))) == 6

@@ -36,7 +36,14 @@ end_with_the_terminal()
 
 # Snakemake's own prefix, and: a job that is told to end waits until its training has saved its state.
 # Signals reach bash too, which would leave at once and take the job's processes with it.
-shell.prefix("set -euo pipefail; trap : TERM INT HUP USR1; ")
+# `log_to FILE COMMAND…` runs a command whose output goes into a file. Snakemake deletes a job's log when it
+# tries the job again; under a second name, FILE.1, FILE.2 and so on, the logs of failed attempts stay.
+shell.prefix(
+    "set -euo pipefail; trap : TERM INT HUP USR1; "
+    'log_to() {{ local file="$1" n=1; shift; : > "$file"; '
+    'while [ -e "$file.$n" ]; do n=$((n + 1)); done; ln "$file" "$file.$n" 2> /dev/null || true; '
+    '"$@" >> "$file" 2>&1; rm -f "$file.$n"; }}; '
+)
 
 CHECKOUT = Path(workflow.basedir)
 SETTINGS = settings_file(CHECKOUT)

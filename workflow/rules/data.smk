@@ -9,4 +9,4 @@ rule data:
     resources:
         **resources_of("small"),
     shell:
-        "mtpd data prepare {wildcards.experiment:q} > {log:q} 2>&1"
+        "log_to {log:q} mtpd data prepare {wildcards.experiment:q}"

@@ -17,8 +17,8 @@ rule check:
         mem_mb=asks("infer", "mem_mb"),
         runtime=asks("infer", "runtime"),
     shell:
-        "mtpd check {wildcards.experiment:q} --detector {wildcards.detector:q}"
-        " --threads {threads} > {log:q} 2>&1"
+        "log_to {log:q} mtpd check {wildcards.experiment:q} --detector {wildcards.detector:q}"
+        " --threads {threads}"
 
 
 rule train:
@@ -39,5 +39,5 @@ rule train:
     resources:
         **resources_of("train"),
     shell:
-        "mtpd train {wildcards.experiment:q} --detector {wildcards.detector:q}"
-        " --threads {threads} > {log:q} 2>&1"
+        "log_to {log:q} mtpd train {wildcards.experiment:q} --detector {wildcards.detector:q}"
+        " --threads {threads}"

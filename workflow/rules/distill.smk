@@ -13,9 +13,9 @@ rule check_pair:
     resources:
         **resources_of("small"),
     shell:
-        "mtpd check-pair {wildcards.experiment:q} --method {wildcards.method:q}"
+        "log_to {log:q} mtpd check-pair {wildcards.experiment:q} --method {wildcards.method:q}"
         " --teacher {wildcards.detector:q}"
-        " --threads {threads} > {log:q} 2>&1"
+        " --threads {threads}"
 
 
 rule stage:
@@ -37,6 +37,5 @@ rule stage:
     resources:
         **resources_of("train"),
     shell:
-        "mtpd stage {wildcards.experiment:q} --method {wildcards.method:q}"
+        "log_to {log:q} mtpd stage {wildcards.experiment:q} --method {wildcards.method:q}"
         " --chain {wildcards.chain:q} --threads {threads}"
-        " > {log:q} 2>&1"

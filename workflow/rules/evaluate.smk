@@ -12,8 +12,8 @@ rule evaluate_detector:
     resources:
         **resources_of("infer"),
     shell:
-        "mtpd evaluate {wildcards.experiment:q} --detector {wildcards.detector:q}"
-        " --threads {threads} > {log:q} 2>&1"
+        "log_to {log:q} mtpd evaluate {wildcards.experiment:q} --detector {wildcards.detector:q}"
+        " --threads {threads}"
 
 
 rule evaluate_stage:
@@ -30,6 +30,5 @@ rule evaluate_stage:
     resources:
         **resources_of("infer"),
     shell:
-        "mtpd evaluate {wildcards.experiment:q} --method {wildcards.method:q}"
+        "log_to {log:q} mtpd evaluate {wildcards.experiment:q} --method {wildcards.method:q}"
         " --chain {wildcards.chain:q} --threads {threads}"
-        " > {log:q} 2>&1"

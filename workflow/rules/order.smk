@@ -11,8 +11,8 @@ rule features:
     resources:
         **resources_of("infer"),
     shell:
-        "mtpd features {wildcards.experiment:q} --detector {wildcards.detector:q}"
-        " --threads {threads} > {log:q} 2>&1"
+        "log_to {log:q} mtpd features {wildcards.experiment:q} --detector {wildcards.detector:q}"
+        " --threads {threads}"
 
 
 rule costs:
@@ -27,7 +27,7 @@ rule costs:
     resources:
         **resources_of("small"),
     shell:
-        "mtpd costs {wildcards.experiment:q} --threads {threads} > {log:q} 2>&1"
+        "log_to {log:q} mtpd costs {wildcards.experiment:q} --threads {threads}"
 
 
 checkpoint order:
@@ -42,4 +42,4 @@ checkpoint order:
     resources:
         **resources_of("small"),
     shell:
-        "mtpd order {wildcards.experiment:q} --threads {threads} > {log:q} 2>&1"
+        "log_to {log:q} mtpd order {wildcards.experiment:q} --threads {threads}"

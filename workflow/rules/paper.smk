@@ -21,7 +21,7 @@ rule paper_table:
     resources:
         mem_mb=2000,
     shell:
-        "mtpd paper-tables --item tables.{wildcards.item:q} > {log:q} 2>&1"
+        "log_to {log:q} mtpd paper-tables --item tables.{wildcards.item:q}"
 
 
 rule paper_figure:
@@ -42,4 +42,4 @@ rule paper_figure:
     resources:
         mem_mb=2000,
     shell:
-        "mtpd paper-tables --item figures.{wildcards.item:q} > {log:q} 2>&1"
+        "log_to {log:q} mtpd paper-tables --item figures.{wildcards.item:q}"

@@ -21,7 +21,7 @@ rule results:
     resources:
         **resources_of("small"),
     shell:
-        "mtpd results {wildcards.experiment:q} --threads {threads} > {log:q} 2>&1"
+        "log_to {log:q} mtpd results {wildcards.experiment:q} --threads {threads}"
 
 
 rule cost_matrix:
@@ -41,4 +41,4 @@ rule cost_matrix:
     resources:
         **resources_of("small"),
     shell:
-        "mtpd cost-matrix {wildcards.experiment:q} > {log:q} 2>&1"
+        "log_to {log:q} mtpd cost-matrix {wildcards.experiment:q}"

@@ -23,8 +23,7 @@ rule fetch:
             else []
         ),
     shell:
-        "mtpd zoo fetch {params.url:q} {params.sha256:q} --note {output:q}"
-        " > {log:q} 2>&1"
+        "log_to {log:q} mtpd zoo fetch {params.url:q} {params.sha256:q} --note {output:q}"
 
 
 rule pretrained:
@@ -42,5 +41,4 @@ rule pretrained:
         mem_mb=asks("small", "mem_mb"),
         runtime=asks("small", "runtime"),
     shell:
-        "mtpd pretrained {wildcards.experiment:q} --detector {wildcards.detector:q}"
-        " > {log:q} 2>&1"
+        "log_to {log:q} mtpd pretrained {wildcards.experiment:q} --detector {wildcards.detector:q}"
