@@ -19,7 +19,11 @@ def schedule_config(config: Config, where: str, training: Training) -> None:
     epochs = training.epochs or own_epochs
     if epochs is None:
         raise UserError(where, "nothing says for how many epochs", "add training.epochs")
-    config.train_cfg = {"type": "ResumableTrainLoop", "max_epochs": epochs, "val_interval": 1}
+    config.train_cfg = {
+        "type": "ResumableTrainLoop",
+        "max_epochs": epochs,
+        "val_interval": training.validate_every or 1,
+    }
     wrapper = config.get("optim_wrapper", ConfigDict())
     if training.optimizer is not None:
         wrapper.optimizer = ConfigDict(training.optimizer)

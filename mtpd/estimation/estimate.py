@@ -339,13 +339,14 @@ class Prices:
         return self.speed.ask("evaluation", workload.detection)
 
     def _training_seconds(self, training: Training, workload: Workload, step: float) -> float:
-        """Steps of all epochs, and a validation after each of them."""
+        """Steps of all epochs, and the validations."""
         devices = max(1, self.experiment.resources.train.gpus)
         epochs = training.epochs or ConfigName.of(workload.config).epochs
         steps = ceil(self.images.splits["train"] / (workload.batch_size * devices))
         validated = ceil(self.images.splits["val"] / devices)
         detection = self.speed.ask("evaluation", workload.detection).seconds
-        return epochs * (steps * step + validated * detection)
+        validations = ceil(epochs / (training.validate_every or 1))
+        return epochs * steps * step + validations * validated * detection
 
     def _model(self, workload: Workload, seconds: float) -> Price:
         """A job that leaves weights behind."""

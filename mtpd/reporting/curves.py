@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mtpd.reporting.figures import PALETTE, save, style
+from mtpd.reporting.figures import PALETTE, measured, save, style
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,14 @@ def _draw(
     for index, run in enumerate(others):
         colour, style = greys[index % len(greys)]
         ap = [value for stage in run.stages for value in stage.ap]
-        epochs = range(1, len(ap) + 1)
-        panel.plot(epochs, _percent(ap), style, color=colour, label=run.name, linewidth=1.2)
+        line = measured(range(1, len(ap) + 1), _percent(ap))
+        panel.plot(*line, style, color=colour, label=run.name, linewidth=1.2)
     begin = 0
     for index, stage in enumerate(chain.stages):
         epochs = range(begin + 1, begin + len(stage.ap) + 1)
         label = f"{chain.name}, stage {index + 1}: {stage.label}"
         panel.plot(
-            epochs,
-            _percent(stage.ap),
+            *measured(epochs, _percent(stage.ap)),
             "o-",
             color=PALETTE[index % len(PALETTE)],
             markersize=3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,9 @@ def say_nothing_measured(axes: Axes) -> None:
     axes.text(0.5, 0.5, "nothing measured yet", transform=axes.transAxes, ha="center", va="center")
     axes.set_xticks([])
     axes.set_yticks([])
+
+
+def measured(across: Sequence[float], upward: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Points of a line without those that have no value, so that it goes on past them."""
+    points = [(x, y) for x, y in zip(across, upward, strict=True) if not isnan(y)]
+    return [x for x, _ in points], [y for _, y in points]

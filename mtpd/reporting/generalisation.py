@@ -17,6 +17,7 @@ from mtpd.reporting.figures import (
     MARKERS,
     PAGE_WIDTH,
     PALETTE,
+    measured,
     save,
     say_nothing_measured,
     style,
@@ -92,5 +93,6 @@ def _draw(
     epochs = range(1, len(each.loss) + 1)
     panels = ((loss, epochs, each.loss), (accuracy, epochs, each.accuracy))
     for axes, across, upward in (*panels, (both, each.loss, each.accuracy)):
-        axes.plot(across, upward, linewidth=1, **look)
-        axes.plot(across[-1:], upward[-1:], marker=marker, markersize=5, **look)
+        found = measured(across, upward)
+        axes.plot(*found, linewidth=1, **look)
+        axes.plot(*(values[-1:] for values in found), marker=marker, markersize=5, **look)

@@ -184,6 +184,9 @@ class Training(Settings):
         default=None, description="Fractions of the epochs after which the rate falls to a tenth"
     )
     amp: bool | None = Field(default=None, description="Mixed precision")
+    validate_every: int | None = Field(
+        default=None, gt=0, description="Epochs between validations; none: 1. The last has one"
+    )
 
     def updated(self, other: Training) -> Training:
         """These settings with those of ``other`` that are set in their place."""

@@ -89,3 +89,13 @@ def test_a_teacher_whose_maps_are_kept_teaches_the_same(context: Context) -> Non
     config = Config.fromfile(opened.layout.stage("kept", "a@3").training_config)
     assert "teacher_maps" not in config.model
     assert not any(hook["type"] == "TrainingStateHook" for hook in config.custom_hooks)
+
+
+def test_validation_every_few_epochs_and_at_the_end(context: Context) -> None:
+    training = context.experiment.training.model_copy(update={"validate_every": 2, "epochs": 3})
+    opened = Context(
+        context.experiment.model_copy(update={"training": training, "seed": 6}), context.layout
+    )
+    train_detector(opened, "b")
+    epochs = read_json(opened.layout.detector("b").history)["epochs"]
+    assert ["val" in epoch for epoch in epochs] == [False, True, True]
