@@ -257,7 +257,8 @@ def _make(
     from mtpd.store import Store
 
     if is_launched():
-        work(_with_torch(Context.open(experiment, results), threads))
+        together = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        work(_with_torch(Context.open(experiment, results), max(1, threads // together)))
         return
     log_info()
     workflow, (settings, layout) = workflow_settings(), open_experiment(experiment, results)

@@ -86,4 +86,5 @@ def metrics_of(config: Config, dataset: Dataset) -> list[Literal["bbox", "segm"]
 
 
 def _workers(pipeline: ImagePipeline) -> dict[str, Any]:
-    return {"num_workers": pipeline.workers, "persistent_workers": pipeline.workers > 0}
+    workers = pipeline.workers or 0
+    return {"num_workers": workers, "persistent_workers": workers > 0}

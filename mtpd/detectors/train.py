@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -53,6 +54,8 @@ def run_training(
         DivergedError: The loss has not been finite for a while.
     """
     written = copy.deepcopy(config)
+    for loader in (config.train_dataloader, config.val_dataloader):
+        loader.pin_memory = torch.cuda.is_available()
     config.model.update(model_options or {})
     hook = {
         "type": "TrainingStateHook",

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -20,6 +21,7 @@ from pydantic import (
 from mtpd.chains import MAX_LENGTH, NAME_PATTERN, NO_TEACHER
 from mtpd.errors import UserError
 from mtpd.settings.losses import Loss
+from mtpd.settings.machine import gpus_here
 from mtpd.settings.values import SettingError, Sha256, Text, UserFile, UserPath, Values, as_text
 
 
@@ -35,6 +37,11 @@ Name = Annotated[
     Field(pattern=rf"^{NAME_PATTERN}$"),
     AfterValidator(_check_reserved),
     BeforeValidator(as_text),
+]
+Gpus = Annotated[
+    int,
+    BeforeValidator(lambda given: gpus_here() if given == "auto" else given),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"const": "auto"}]}),
 ]
 Pixels = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -155,7 +162,12 @@ class ImagePipeline(Settings):
         description="Factor on all image sizes of the detectors' own pipelines, for a trial",
     )
     flip: float = Field(default=0.5, ge=0, le=1, description="Probability of a horizontal flip")
-    workers: int = Field(default=0, ge=0, description="Data-loading processes of a training job")
+    workers: int | None = Field(
+        default=None,
+        ge=0,
+        description="Data-loading processes of a training process; none: as many as it has "
+        "threads if it has a GPU, otherwise 0",
+    )
 
     @model_validator(mode="after")
     def _one_size(self) -> ImagePipeline:
@@ -347,15 +359,20 @@ class Resources(Settings):
     threads: int = Field(default=1, gt=0)
     mem_mb: int = Field(default=4000, gt=0)
     runtime: int = Field(default=60, gt=0, description="Minutes")
-    gpus: int = Field(default=0, ge=0, description="More than one: a training, one process each")
+    gpus: Gpus = Field(
+        default_factory=gpus_here,
+        ge=0,
+        description="More than one: a training, one process each; auto, the default: 1 if the "
+        "machine that the workflow is started on has any, otherwise 0",
+    )
 
 
 class JobResources(Settings):
     """Resources by kind of job."""
 
-    train: Resources = Resources()
-    infer: Resources = Resources()
-    small: Resources = Resources(mem_mb=2000, runtime=30)
+    train: Resources = Field(default_factory=Resources)
+    infer: Resources = Field(default_factory=Resources)
+    small: Resources = Field(default_factory=lambda: Resources(mem_mb=2000, runtime=30))
 
 
 class Experiment(Settings):
@@ -371,7 +388,7 @@ class Experiment(Settings):
     ordering: Ordering = Ordering()
     methods: dict[Name, Method] = Field(default_factory=dict)
     runs: dict[Name, Run] = Field(default_factory=dict)
-    resources: JobResources = JobResources()
+    resources: JobResources = Field(default_factory=JobResources)
     saving: Saving = Saving()
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from mtpd.errors import UserError
 from mtpd.settings.experiment import Name, Settings
+from mtpd.settings.machine import AUTO_GPUS, gpus_here
 from mtpd.settings.reading import explain, read_mapping
 from mtpd.settings.values import SettingError, Text, UserPath, WrittenFloat, as_text
 
@@ -206,6 +207,7 @@ def start_workflow(given: Mapping[str, Any], checkout: Path, *, is_job: bool) ->
             raise UserError(where, "key is missing", "name at least one, such as demo")
         workflow.export()
         os.environ[RUN] = uuid.uuid4().hex
+        os.environ[AUTO_GPUS] = str(gpus_here())
     return workflow_settings()
 
 

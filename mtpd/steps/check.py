@@ -18,6 +18,7 @@ from torch import nn
 from mtpd.detectors.datasets import coco_dataset
 from mtpd.detectors.own_config import has_masks
 from mtpd.detectors.trial import try_a_step
+from mtpd.detectors.unused import unused
 from mtpd.detectors.weights import load_start, load_weights
 from mtpd.distillation.losses import build_loss
 from mtpd.distillation.pairing import Anatomy, anatomy_of, pair
@@ -58,6 +59,7 @@ def check_pair(context: Context, method: str, teacher: str) -> None:
     paired = pair(student, other, names)
     training = experiment.stage_training(method, None)
     config = context.training_config(names[0], training, layout.detector(names[0]))
+    _check_precision(context, f"methods.{method}", config)
     _check_schedule(f"methods.{method}", config, nn.Linear(1, 1), student.head)
     losses = [build_loss(settings, paired) for settings in experiment.method(method).losses]
     write_json(
@@ -89,6 +91,9 @@ def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
     detector = context.experiment.detector(name)
     training = context.experiment.detector_training(name)
     config = context.training_config(name, training, context.layout.detector(name))
+    if detector.weights is None:
+        _say_unused(context, name, config.train_dataloader.batch_size)
+        _check_precision(context, name, config)
     _check_annotations(context, name, config)
     with _explained(
         f"{name}: {detector.config}", "the detector does not build", "mend its config or options"
@@ -112,6 +117,35 @@ def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
     if detector.weights is None:
         _check_step(context, name, config, model)
     return anatomy, sum(p.numel() for p in model.parameters())
+
+
+def _say_unused(context: Context, name: str, batch_size: int) -> None:
+    """Name what the detector's config says and has no effect here."""
+    experiment = context.experiment
+    images = batch_size * max(1, experiment.resources.train.gpus)
+    found = unused(
+        context.recipes.config(name),
+        experiment.detector(name).options,
+        experiment.detector_training(name),
+        images,
+    )
+    for sentence in found:
+        logger.warning("%s: %s", name, sentence)
+
+
+def _check_precision(context: Context, where: str, config: Config) -> None:
+    """Mixed precision needs a GPU.
+
+    Raises:
+        UserError: There is to be none.
+    """
+    is_amp = config.optim_wrapper.type == "AmpOptimWrapper"
+    if is_amp and context.experiment.resources.train.gpus == 0:
+        raise UserError(
+            f"{where}: training.amp",
+            "mixed precision needs a GPU, and resources.train.gpus is 0",
+            "set gpus, or amp to false",
+        )
 
 
 def _check_step(context: Context, name: str, config: Config, model: nn.Module) -> None:

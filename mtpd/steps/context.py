@@ -20,7 +20,7 @@ from mtpd.experiment.load import open_experiment
 from mtpd.experiment.making import identity_of
 from mtpd.experiment.recipes import Recipes, Task
 from mtpd.layout import Layout, ModelFolder
-from mtpd.settings.experiment import Experiment, Training
+from mtpd.settings.experiment import Experiment, ImagePipeline, Training
 from mtpd.settings.runtime import Zoo, workflow_settings
 from mtpd.store import Store
 from mtpd.zoo.pretrained import use_cached
@@ -51,6 +51,21 @@ class Context:
     def dataset(self) -> Dataset:
         """The data set that the data step prepared."""
         return Dataset.load(self.layout.dataset, self.experiment.data)
+
+    @property
+    def has_one_size(self) -> bool:
+        """Whether all training images reach the detectors in one size."""
+        one = self.dataset.splits["train"].image_size is not None
+        return one and self.experiment.pipeline.size is not None
+
+    @cached_property
+    def pipeline(self) -> ImagePipeline:
+        """The experiment's, with as many loading processes as the resources allow if none say."""
+        given, train = self.experiment.pipeline, self.experiment.resources.train
+        if given.workers is not None:
+            return given
+        workers = train.threads // train.gpus if train.gpus else 0
+        return given.model_copy(update={"workers": workers})
 
     @cached_property
     def zoo(self) -> Zoo:
@@ -100,8 +115,7 @@ class Context:
     def detector_config(self, name: str, training: Training, seed: int | None = None) -> Config:
         """Config of the detector ``name`` with the experiment's data."""
         config = base_config(name, self.experiment.detector(name), self.dataset)
-        pipeline = self.experiment.pipeline
-        data_config(config, self.dataset, pipeline, training, self._seed(seed))
+        data_config(config, self.dataset, self.pipeline, training, self._seed(seed))
         return config
 
     def set_training(
@@ -116,6 +130,8 @@ class Context:
         use_cached(config.model, self.zoo)
         schedule_config(config, name, training)
         runtime_config(config, folder, self._seed(seed))
+        # Where all images have one size, the time that cuDNN takes to compare its ways pays.
+        config.env_cfg.cudnn_benchmark = self.has_one_size
 
     def _seed(self, seed: int | None) -> int:
         return self.experiment.seed if seed is None else seed

@@ -35,7 +35,7 @@ def _obstacle(context: Context, method: str, config: Config) -> str | None:
         return "teacher.cache_gb is 0"
     if context.experiment.pipeline.size is None:
         return "the detectors' own pipelines change images at random (there is no pipeline.size)"
-    if context.dataset.splits["train"].image_size is None:
+    if not context.has_one_size:
         return "training images have several sizes"
     if config.model.student.data_preprocessor.get("batch_augments"):
         return "the student's data_preprocessor has batch_augments"

@@ -147,7 +147,9 @@ def test_losses_that_cannot_work_between_the_two(
 
 def test_autoassign_in_mixed_precision(context: Callable[..., Context]) -> None:
     config = "mmdet::autoassign/autoassign_r50-caffe_fpn_1x_coco.py"
-    checked = context(("teachers.a.config", config), ("training.amp", True))
+    checked = context(
+        ("teachers.a.config", config), ("training.amp", True), ("resources.train.gpus", 1)
+    )
     refused(checked, "a: training.amp: .*AutoAssignHead does not train in mixed precision", "a")
 
 
@@ -286,3 +288,40 @@ def test_a_malicious_teacher_does_not_execute(
     torch.save({"state_dict": {}, "meta": Malicious()}, tmp_path / "teacher.pth")
     refused(context(("teachers.a.weights", str(tmp_path / "teacher.pth"))), "could run code", "a")
     assert not mark.exists()
+
+
+def test_mixed_precision_without_a_gpu(context: Callable[..., Context]) -> None:
+    refused(context(("training.amp", True), ("resources.train.gpus", 0)), "needs a GPU, and")
+    checked = context(("methods.fm.training", {"amp": True}), ("resources.train.gpus", 0))
+    for name in ("student", "a"):
+        check_detector(checked, name)
+    with pytest.raises(UserError, match=r"methods\.fm: training\.amp: mixed precision needs"):
+        check_pair(checked, "fm", "a")
+
+
+def test_what_has_no_effect_is_named(
+    context: Callable[..., Context], caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = context(
+        ("student.config", "mmdet::retinanet/retinanet_r18_fpn_1x_coco.py"),
+        ("student.options", {"train_dataloader.num_workers": 8}),
+    )
+    with caplog.at_level("WARNING"):
+        check_detector(opened, "student")
+    assert "student: options.train_dataloader.num_workers has no effect" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("resources", "given", "workers"),
+    [({"threads": 8, "gpus": 2}, None, 4), ({"threads": 8, "gpus": 0}, None, 0), ({}, 3, 3)],
+)
+def test_loading_processes(
+    context: Callable[..., Context], resources: dict[str, int], given: int | None, workers: int
+) -> None:
+    opened = context(("resources", {"train": resources}), ("pipeline.workers", given))
+    assert opened.pipeline.workers == workers
+    config = opened.training_config(
+        "student", opened.experiment.training, opened.layout.detector("student")
+    )
+    assert config.train_dataloader.num_workers == workers
+    assert config.env_cfg.cudnn_benchmark
