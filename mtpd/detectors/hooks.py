@@ -17,6 +17,7 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mtpd.detectors.parallel import gathered
 from mtpd.detectors.weights import part_of, save_state
 from mtpd.errors import DivergedError
 from mtpd.files import write_json
@@ -49,6 +50,25 @@ class DetectorWeightsHook(Hook):
         if hasattr(model, "student"):
             state = part_of(state, "student.")
         save_state(self.path, state, runner.train_dataloader.dataset.metainfo["classes"])
+
+
+def _mean_of_all(figures: dict[str, float]) -> dict[str, float]:
+    """Figures that every process has, as their means."""
+    found = gathered(figures)
+    return {name: sum(each[name] for each in found) / len(found) for name in figures}
+
+
+def _memory_of_all() -> dict[str, int]:
+    """Most memory in use, in MiB: of all processes together, and of the GPU that used most.
+
+    Of the loading processes of a training process only the largest is known.
+    """
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    own = sum(resource.getrusage(kind).ru_maxrss for kind in kinds) // 1024  # Linux counts in KiB
+    found = {"peak_memory_mib": sum(gathered(own))}
+    if torch.cuda.is_available():
+        found["peak_gpu_memory_mib"] = max(gathered(torch.cuda.max_memory_reserved() // 2**20))
+    return found
 
 
 CHECK_EVERY = 25
@@ -169,7 +189,7 @@ class HistoryHook(Hook):
         self.check(runner)
         skipped = int(self._skipped)
         counted = max(1, self._iterations - skipped)
-        means = {name: float(total) / counted for name, total in self._sums.items()}
+        means = _mean_of_all({name: float(total) / counted for name, total in self._sums.items()})
         self.epochs.append(
             {
                 "epoch": runner.epoch + 1,
@@ -189,6 +209,7 @@ class HistoryHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Write the file, from one process only."""
+        memory = _memory_of_all()
         if is_main_process():
             write_json(
                 self.path,
@@ -197,8 +218,7 @@ class HistoryHook(Hook):
                     "images_per_step": runner.train_dataloader.batch_sampler.batch_size
                     * get_world_size(),
                     "startup_seconds": round(self.startup_seconds or 0.0, 3),
-                    # Linux counts in KiB
-                    "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                    **memory,
                     "epochs": self.epochs,
                 },
             )

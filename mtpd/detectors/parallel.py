@@ -59,8 +59,3 @@ def gathered(value: Value) -> list[Value]:
     values: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
-
-
-def of_first(value: Value) -> Value:
-    """The first process's value; all ask at the same time."""
-    return gathered(value)[0]

@@ -102,6 +102,8 @@ class TrainingStateHook(Hook):
         self.progress = Path(progress)
         self.minutes, self.iterations = minutes, iterations
         self._stop: str | None = None
+        # What is due as soon as gradients are not being summed up over several iterations.
+        self._must_save = self._must_stop = False
         self._saved = self._reported = self._began = time.monotonic()
         self._since = 0
         self._end_of_job: float | None = None
@@ -150,11 +152,13 @@ class TrainingStateHook(Hook):
         self._longest_iteration = max(self._longest_iteration, took)
         self._look_at_the_clock()
         last = batch_idx + 1 == len(runner.train_dataloader)
-        stop = self._is_asked(done, last)
-        if stop or last or self._is_due(done):
+        self._must_stop = self._must_stop or self._is_asked(done, last)
+        self._must_save = self._must_save or self._must_stop or last or self._is_due(done)
+        # Gradients that are still summed up are in no state.
+        if self._must_save and runner.optim_wrapper.should_update():
             self._save(runner, done, batch_idx + 1)
-        if stop:
-            self._end(runner, done)
+            if self._must_stop:
+                self._end(runner, done)
         if time.monotonic() - self._reported > PROGRESS_SECONDS:
             self._report(runner, done, "training")
 
@@ -169,7 +173,7 @@ class TrainingStateHook(Hook):
         data_batch: Any = None,  # noqa: ARG002
         outputs: Any = None,  # noqa: ARG002
     ) -> None:
-        """End between two images of the validation; the epoch's last iteration is saved.
+        """End between two images of the validation, if the epoch's last iteration is saved.
 
         Raises:
             Interrupted: A signal has asked for it.
@@ -177,7 +181,7 @@ class TrainingStateHook(Hook):
         if world_size() == 1:
             self._look_at_the_clock()
         # Several processes would have to agree here too; they end at the next iteration.
-        if self._stop and world_size() == 1:
+        if self._stop and world_size() == 1 and not self._must_save:
             self._end(runner, runner.iter)
         if time.monotonic() - self._reported > PROGRESS_SECONDS:
             self._report(runner, runner.iter, "validating")
@@ -217,7 +221,7 @@ class TrainingStateHook(Hook):
     def _save(self, runner: Runner, done: int, done_in_epoch: int) -> None:
         # What has diverged is no state to go on from.
         _history(runner).check(runner)
-        self._saved = time.monotonic()
+        self._saved, self._must_save = time.monotonic(), False
         state = _state(runner, done, done_in_epoch)
         if is_main_process():
             self.states.save(done, state)

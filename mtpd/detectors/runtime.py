@@ -11,7 +11,9 @@ def runtime_config(config: Config, folder: ModelFolder, seed: int) -> None:
     """Set what every run needs: scope, seed, logging, no checkpoints but our own."""
     config.default_scope = "mmdet"
     config.work_dir = str(folder.path / "runs")
-    config.randomness = {"seed": seed}
+    # What is drawn in a training step, such as MGD's masks, differs between processes. What must be
+    # the same has generators of its own, or is handed over by the first.
+    config.randomness = {"seed": seed, "diff_rank_seed": True}
     config.env_cfg = {
         "cudnn_benchmark": False,
         "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0},

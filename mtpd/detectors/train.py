@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import copy
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
-from mtpd.detectors.parallel import of_first, together
+from mtpd.detectors.parallel import together
 from mtpd.detectors.stopping import end_loaders
 from mtpd.detectors.training_state import TrainingStates
 from mtpd.detectors.written_config import write_config
 from mtpd.errors import DivergedError
-from mtpd.files import read_json
 from mtpd.layout import ModelFolder
 from mtpd.settings.experiment import Saving
-
-logger = logging.getLogger(__name__)
 
 
 def run_training(
@@ -68,10 +62,7 @@ def run_training(
     for own in config.custom_hooks:
         if own["type"] == "HistoryHook":
             own["identity"] = identity
-    with together(config), _alone(folder) as waited:
-        if of_first(waited and _is_made(folder, identity)):
-            logger.info("another process has done this training meanwhile")
-            return
+    with together(config):
         write_config(written, folder.training_config)
         # As Config.fromfile does: it registers hooks, and the distiller where the config names it.
         import_modules_from_strings(**config.custom_imports)
@@ -86,34 +77,3 @@ def run_training(
             end_loaders(runner)
         if is_main_process():
             folder.progress.unlink(missing_ok=True)
-
-
-@contextmanager
-def _alone(folder: ModelFolder) -> Iterator[bool]:
-    """Be the only process that trains into ``folder``; gives whether another had to be awaited.
-
-    When a scheduler is killed its jobs live on, and the next one starts them again.
-    """
-    if not is_main_process():
-        yield False
-        return
-    folder.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.path / ".training.lock", fallback_to_soft=False)
-    try:
-        lock.acquire(blocking=False)
-        waited = False
-    except Timeout:
-        logger.warning("another process is training into %s; waiting for it to end", folder.path)
-        lock.acquire()
-        waited = True
-    try:
-        yield waited
-    finally:
-        lock.release()
-
-
-def _is_made(folder: ModelFolder, identity: str) -> bool:
-    """Whether weights and history of this very training are there, whole."""
-    if not (folder.weights.is_file() and folder.history.is_file()):
-        return False
-    return bool(read_json(folder.history).get("identity") == identity)

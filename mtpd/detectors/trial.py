@@ -24,8 +24,8 @@ FIRST_STEP = {"epoch": 0, "iter": 0, "max_epochs": 1, "max_iters": 1}
 """What MMEngine's runner tells the parts of a model that change in the course of a training."""
 
 
-def try_a_step(model: Any, config: Config, dataset: Dataset) -> bool:
-    """Run the loss of two images of the validation split forward and backward.
+def try_a_step(model: Any, config: Config, dataset: Dataset, n_images: int = IMAGES) -> bool:
+    """Run the loss of a few images of the validation split forward and backward.
 
     ``model`` keeps the running means of this step, and its gradients.
 
@@ -33,6 +33,7 @@ def try_a_step(model: Any, config: Config, dataset: Dataset) -> bool:
         model: As its config builds it.
         config: Of its training; gives the train pipeline.
         dataset: The prepared data.
+        n_images: At most so many.
 
     Returns:
         Whether there was an image with boxes to try it on.
@@ -46,7 +47,7 @@ def try_a_step(model: Any, config: Config, dataset: Dataset) -> bool:
     images = DATASETS.build({**described, "filter_cfg": {"filter_empty_gt": True}})
     if not len(images):
         return False
-    batch = pseudo_collate([images[i] for i in range(min(IMAGES, len(images)))])
+    batch = pseudo_collate([images[i] for i in range(min(n_images, len(images)))])
     hub = MessageHub.get_current_instance()
     for name, value in FIRST_STEP.items():
         hub.update_info(name, value)

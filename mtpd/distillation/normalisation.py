@@ -13,7 +13,8 @@ class Renormalise(nn.Module):
     """Turns a batch normalised for the student into the same batch normalised for the teacher.
 
     Undoes the student's scaling, swaps RGB and BGR where the two differ, applies the teacher's
-    scaling, and clears the padding. Where the two agree it does nothing.
+    scaling, and fills the padding with the teacher's ``pad_value``. Where the two agree it does
+    nothing.
 
     Args:
         student: The student's ``DetDataPreprocessor``.
@@ -34,7 +35,9 @@ class Renormalise(nn.Module):
         self.register_buffer("scale", std_s / std_t, persistent=False)
         self.register_buffer("shift", (mean_s - mean_t) / std_t, persistent=False)
         same = torch.allclose(self.scale, torch.ones(3, 1, 1)) and not bool(self.shift.any())
-        self.identity = same and not self.swap
+        self.padding = float(getattr(teacher, "pad_value", 0))
+        same_padding = self.padding == float(getattr(student, "pad_value", 0))
+        self.identity = same and same_padding and not self.swap
 
     def forward(self, images: Tensor, samples: Sequence[Any]) -> Tensor:
         """Images (N, 3, H, W); ``samples`` say how much of each is image (``img_shape``)."""
@@ -44,8 +47,8 @@ class Renormalise(nn.Module):
         out = raw * self.scale + self.shift
         for image, sample in zip(out, samples, strict=True):
             height, width = sample.img_shape[:2]
-            image[:, height:, :] = 0
-            image[:, :, width:] = 0
+            image[:, height:, :] = self.padding
+            image[:, :, width:] = self.padding
         return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -165,27 +165,43 @@ def _taken(store: Store, recipe: Recipe, identity: str) -> bool:
 
 @contextmanager
 def _alone(store: Store, recipe: Recipe, identity: str) -> Iterator[None]:
-    """Be the only process that makes these results, in any experiment; others wait and take them.
+    """Be the only job that makes these results, in any experiment; others wait and take them.
+
+    And the only one that trains into this folder: when a scheduler is killed its jobs live on, and
+    the next one starts others, perhaps with other settings. Who waits here holds no GPU yet, and
+    has no processes that wait for it.
 
     Raises:
-        UserError: The store's file system has no locks, or cannot be written to.
+        UserError: A file system has no locks, or cannot be written to.
     """
     if not recipe.kind:
         yield
         return
-    path = store.lock(identity)
+    remedy = "name a folder on a file system with locks as {} in config/config.yaml"
+    with ExitStack() as stack:
+        text = f"{recipe.task}: another job makes the same; waiting for it"
+        stack.enter_context(_locked(store.lock(identity), text, remedy.format("store")))
+        if recipe.kind == "training":
+            text = f"another job is training into {recipe.folder}; waiting for it to end"
+            path = recipe.folder / ".training.lock"
+            stack.enter_context(_locked(path, text, remedy.format("results")))
+        yield
+
+
+@contextmanager
+def _locked(path: Path, waiting: str, remedy: str) -> Iterator[None]:
+    """Hold the lock file ``path``; says ``waiting`` where another process holds it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, fallback_to_soft=False)
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            logger.warning("%s: another job makes the same; waiting for it", recipe.task)
+            logger.warning("%s", waiting)
             lock.acquire()
     except (OSError, NotImplementedError) as error:
         problem = f"no lock can be had there ({getattr(error, 'strerror', None) or error})"
-        remedy = "name a folder on a file system with locks as store in config/config.yaml"
-        raise UserError(store.folder, problem, remedy) from error
+        raise UserError(path.parent, problem, remedy) from error
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from math import ceil
 from pathlib import Path
 
 from mmdet.registry import DATASETS, MODELS, OPTIMIZERS, PARAM_SCHEDULERS
@@ -159,6 +160,21 @@ def _check_step(context: Context, name: str, config: Config, model: nn.Module) -
         tried = try_a_step(model, config, context.dataset)
     if not tried:
         logger.warning("%s: no training step was tried: val has no image with boxes", name)
+    elif _last_batch(context, config) == 1:
+        with _explained(
+            where,
+            "the last batch of an epoch is one image, on which a training step fails",
+            "take another training.batch_size",
+        ):
+            try_a_step(model, config, context.dataset, 1)
+
+
+def _last_batch(context: Context, config: Config) -> int:
+    """Images of the last batch of an epoch, on each GPU."""
+    images = DATASETS.build(config.train_dataloader.dataset.dataset)
+    here = ceil(len(images) / max(1, context.experiment.resources.train.gpus))
+    batch = int(config.train_dataloader.batch_size)
+    return here % batch or batch
 
 
 def _check_schedule(where: str, config: Config, model: nn.Module, head: str) -> None:

@@ -58,6 +58,10 @@ def stage_config(context: Context, method: str, chain: Chain) -> Config:
         "compile": settings.teacher.compile,
     }
     config.custom_imports["imports"].append("mtpd.distillation")
+    wrapper = config.optim_wrapper
+    if "constructor" in wrapper:
+        wrapper.paramwise_cfg = {**wrapper.get("paramwise_cfg", {}), "of": wrapper.constructor}
+        wrapper.constructor = "StudentOptimWrapperConstructor"
     return config
 
 

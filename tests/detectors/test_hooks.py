@@ -124,3 +124,20 @@ def test_only_the_student_is_written(tmp_path: Path) -> None:
     saved = torch.load(tmp_path / "student.pth", weights_only=True)
     assert saved["state_dict"].keys() == {"weight", "bias"}
     assert saved["meta"]["dataset_meta"]["classes"] == ("a",)
+
+
+def test_means_are_those_of_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process has a loss that is larger by 1, and as much memory."""
+
+    def gathered(value: Any) -> list[Any]:
+        if isinstance(value, dict):
+            return [value, {name: number + 1 for name, number in value.items()}]
+        return [value, value]
+
+    monkeypatch.setattr("mtpd.detectors.hooks.gathered", gathered)
+    hook, runner = HistoryHook(str(tmp_path / "history.json")), fake_runner(0.1)
+    train_epoch(hook, runner, [1.0, 3.0])
+    hook.after_train(runner)
+    history = read_json(tmp_path / "history.json")
+    assert history["epochs"][0]["train"] == {"loss": 2.5}
+    assert history["peak_memory_mib"] > 100

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import torch
 from detector_models import batch
 from mmdet.models.data_preprocessors import DetDataPreprocessor
@@ -32,3 +34,16 @@ def test_the_same_normalisation_passes_the_batch_as_it_is() -> None:
     student, data = preprocessed(RGB)
     renormalise = Renormalise(student, DetDataPreprocessor(**RGB))
     assert renormalise(data["inputs"], data["data_samples"]) is data["inputs"]
+
+
+def test_padding_is_the_teachers_own() -> None:
+    """Also where nothing else differs."""
+    student = DetDataPreprocessor(mean=[1, 2, 3], std=[1, 1, 1], pad_value=0)
+    teacher = DetDataPreprocessor(mean=[1, 2, 3], std=[1, 1, 1], pad_value=114)
+    change = Renormalise(student, teacher)
+    images = torch.rand(1, 3, 4, 6)
+    found = change(images, [SimpleNamespace(img_shape=(3, 5))])
+    assert torch.equal(found[:, :, :3, :5], images[:, :, :3, :5])
+    assert (found[:, :, 3:] == 114).all()
+    assert (found[..., 5:] == 114).all()
+    assert Renormalise(teacher, teacher)(images, []) is images

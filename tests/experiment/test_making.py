@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from micro import SMALL
 
 from mtpd.data.shapes import generate_shapes
@@ -139,7 +141,7 @@ def test_results_whose_inputs_changed_meanwhile_are_not_kept(project: Project) -
     recipe = recipes.of(STAGE)
 
     def work() -> None:
-        recipe.folder.mkdir(parents=True)
+        recipe.folder.mkdir(parents=True, exist_ok=True)
         (recipe.folder / "student.pth").write_text("taught by another")
         teacher.write_text("another")
 
@@ -156,7 +158,7 @@ def test_results_that_were_left_half_made_are_no_results(project: Project) -> No
     folder = recipes.layout.detector("student").path
 
     def killed() -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.pth").write_text("half")
         raise KeyboardInterrupt
 
@@ -234,3 +236,22 @@ def test_a_training_that_diverged_is_not_tried_again_until_it_may_help(
     project.train(recipes, STUDENT)
     assert project.trained == [str(STUDENT)]
     assert not list(project.store.failures.iterdir())
+
+
+def test_a_job_waits_for_another_in_its_folder_before_it_begins(
+    write_experiment: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Before it leases GPUs and starts processes that would wait for it."""
+    project = Project(tmp_path, write_experiment)
+    recipes = project.recipes()
+    project.data(recipes)
+    folder = recipes.of(STUDENT).folder
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".training.lock"):
+        job = Thread(target=project.train, args=(recipes, STUDENT))
+        job.start()
+        job.join(0.5)
+        assert job.is_alive()
+        assert project.trained == []
+    job.join(20)
+    assert project.trained == [str(STUDENT)]

@@ -325,3 +325,12 @@ def test_loading_processes(
     )
     assert config.train_dataloader.num_workers == workers
     assert config.env_cfg.cudnn_benchmark
+
+
+def test_a_last_batch_of_one_image_under_batch_norm(context: Callable[..., Context]) -> None:
+    """On a map of one position a channel has one value then, and no variance."""
+    neck = {"model.neck.norm_cfg": {"type": "BN"}, "model.neck.num_outs": 4}
+    whole = [("student.options", neck), ("pipeline.size", [64, 64])]
+    check_detector(context(*whole, ("training.batch_size", 4)), "student")
+    with pytest.raises(UserError, match=r"the last batch of an epoch is one image, .*batch_size"):
+        check_detector(context(*whole, ("training.batch_size", 7)), "student")
