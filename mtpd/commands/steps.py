@@ -263,6 +263,8 @@ def _make(
     log_info()
     workflow, (settings, layout) = workflow_settings(), open_experiment(experiment, results)
     gpus = 0 if gpus_of is None else getattr(settings.resources, gpus_of).gpus
+    if task[0] == "train" and settings.detector(task[1]).weights is not None:
+        gpus = 0  # they are only taken over
     recipes = Recipes(settings, layout, workflow.zoo, Digests())
 
     def on_gpus() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,21 @@ def test_every_rule_has_log_threads_and_resources() -> None:
         rules = text.count("\nrule ") + text.count("\ncheckpoint ") + text.startswith("rule ")
         for part in ("\n    log:", "\n    threads:", "\n    resources:"):
             assert text.count(part) == rules, (file.name, part)
+
+
+def test_taking_weights_over_asks_for_no_gpus(project: Project, tmp_path: Path) -> None:
+    weights = tmp_path / "a.pth"
+    weights.write_bytes(b"weights")
+    resources = {"train": {"gpus": 8, "mem_mb": 64000}, "infer": {"gpus": 1, "mem_mb": 9000}}
+    project.write(("teachers.a.weights", str(weights)), ("resources", resources))
+    done = project.snakemake("--dry-run")
+    assert done.returncode == 0, done.stderr
+    blocks = re.split(r"^rule train:", done.stdout + done.stderr, flags=re.MULTILINE)[1:]
+    asked = {}
+    for block in blocks:
+        name = re.search(r"detector=(\w+)", block)
+        found = dict(re.findall(r"\b(gpu|mem_mb)=(\d+)", block.split("resources:")[1]))
+        assert name is not None
+        asked[name[1]] = found
+    assert asked["a"] == {"gpu": "0", "mem_mb": "9000"}
+    assert asked["student"] == {"gpu": "8", "mem_mb": "64000"}

@@ -109,12 +109,27 @@ def layout_of(wildcards):
 
 
 def asks(kind, resource):
-    """What a job of `kind` (train, infer, small) asks for of `resource`."""
+    """What a job of `kind` (train, infer, small, or a function of wildcards) asks for of `resource`."""
 
     def amount(wildcards):
-        return getattr(getattr(experiment_of(wildcards).resources, kind), resource)
+        chosen = kind if isinstance(kind, str) else kind(wildcards)
+        return getattr(getattr(experiment_of(wildcards).resources, chosen), resource)
 
     return amount
+
+
+def is_taken_over(wildcards):
+    """Whether a detector has weights already, so that its training only copies them."""
+    return experiment_of(wildcards).detector(wildcards.detector).weights is not None
+
+
+def kind_of_training(wildcards):
+    """Weights that are given need as much memory as an evaluation; there is nothing to train."""
+    return "infer" if is_taken_over(wildcards) else "train"
+
+
+def gpus_of_training(wildcards):
+    return 0 if is_taken_over(wildcards) else asks("train", "gpus")(wildcards)
 
 
 def resources_of(kind):

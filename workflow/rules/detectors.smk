@@ -35,9 +35,11 @@ rule train:
         history=PATHS.detector("{detector}").history,
     log:
         PATHS.detector("{detector}").log("train"),
-    threads: asks("train", "threads")
+    threads: asks(kind_of_training, "threads")
     resources:
-        **resources_of("train"),
+        mem_mb=asks(kind_of_training, "mem_mb"),
+        runtime=asks(kind_of_training, "runtime"),
+        gpu=gpus_of_training,
     shell:
         "log_to {log:q} mtpd train {wildcards.experiment:q} --detector {wildcards.detector:q}"
         " --threads {threads}"
