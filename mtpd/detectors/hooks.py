@@ -96,6 +96,7 @@ class HistoryHook(Hook):
         self.identity = identity
         self.epochs: list[dict[str, Any]] = []
         self.startup_seconds: float | None = None
+        self.rate: float | None = None
         self._sums: dict[str, Tensor] = {}
         self._iterations = 0
         # Losses that were not finite: in this epoch, and since the last that was; on the device.
@@ -109,6 +110,7 @@ class HistoryHook(Hook):
         return {
             "epochs": self.epochs,
             "startup_seconds": self.startup_seconds,
+            "rate": self.rate,
             "sums": self._sums,
             "iterations": self._iterations,
             "skipped": self._skipped,
@@ -118,6 +120,7 @@ class HistoryHook(Hook):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with a history that :meth:`state` gave, in the middle of its epoch."""
         self.epochs, self.startup_seconds = state["epochs"], state["startup_seconds"]
+        self.rate = state.get("rate")
         self._resumed = state
 
     def before_train_iter(
@@ -129,6 +132,8 @@ class HistoryHook(Hook):
         """Note this step's learning rate, and once how long the process took to get here."""
         self._learning_rate = runner.optim_wrapper.param_groups[0]["lr"]
         if self.startup_seconds is None:
+            groups = runner.optim_wrapper.param_groups
+            self.rate = max(group.get("initial_lr", group["lr"]) for group in groups)
             self.startup_seconds = time.time() - psutil.Process().create_time()
 
     def before_train_epoch(self, runner: Runner) -> None:  # noqa: ARG002  MMEngine's signature
@@ -217,6 +222,8 @@ class HistoryHook(Hook):
                     "identity": self.identity,
                     "images_per_step": runner.train_dataloader.batch_sampler.batch_size
                     * get_world_size(),
+                    # Without warm-up and decay, of the group with the highest.
+                    "learning_rate": self.rate,
                     "startup_seconds": round(self.startup_seconds or 0.0, 3),
                     **memory,
                     "epochs": self.epochs,

@@ -29,8 +29,13 @@ def together(config: Config) -> Iterator[None]:
         torch.cuda.set_device(local_rank())
     dist.init_process_group("nccl" if cuda else "gloo")
     config.launcher = "pytorch"
-    # Without the device ids that MMEngine would give on the CPU too: the model lies where it is.
-    config.model_wrapper_cfg = {"type": "MMDistributedDataParallel", "device_ids": None}
+    config.model_wrapper_cfg = {
+        "type": "MMDistributedDataParallel",
+        "find_unused_parameters": config.get("find_unused_parameters", False),
+        **config.get("model_wrapper_cfg", {}),
+        # Not those that MMEngine would give on the CPU too: the model lies where it is.
+        "device_ids": None,
+    }
     try:
         yield
     finally:

@@ -53,6 +53,11 @@ def check_own_pipelines(config: Config) -> None:
         dataset = config.get(f"{mode}_dataloader", {}).get("dataset", {})
         if dataset.get("type") == "MultiImageMixDataset":
             raise UserError(config.filename, f"its {mode} pipeline mixes images", remedy)
+        if "datasets" in dataset:
+            problem = (
+                f"its {mode} data are several data sets ({dataset['type']}), each with a pipeline"
+            )
+            raise UserError(config.filename, problem, remedy)
         own = innermost(dataset)[0].get("pipeline")
         if not own:
             raise UserError(config.filename, f"has no {mode} pipeline of its own", remedy)

@@ -19,7 +19,7 @@ from mtpd.distillation.features import Features, GroundTruth, Predictions
 from mtpd.distillation.heads import DenseHeadAdapter, adapter_of
 from mtpd.distillation.losses import build_loss
 from mtpd.distillation.normalisation import Renormalise
-from mtpd.distillation.pairing import Side, anatomy_of, pair
+from mtpd.distillation.pairing import Anatomy, Side, anatomy_of, pair
 from mtpd.distillation.start import inherit
 from mtpd.distillation.teacher_maps import Maps, TeacherMaps
 from mtpd.distillation.towers import TowerTap
@@ -52,6 +52,8 @@ class Distiller(BaseModel):
         compile: Compile the teacher's pass.
         teacher_maps: Arguments of :class:`TeacherMaps`, which keeps what the teacher's neck gives;
             None: the teacher sees every batch.
+        anatomies: What is known of student and teacher (see :class:`Anatomy`); None: each is looked
+            at in a small forward pass.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Distiller(BaseModel):
         channels_last: bool = False,
         compile: bool = False,  # noqa: A002  as torch and the setting call it
         teacher_maps: dict[str, Any] | None = None,
+        anatomies: tuple[dict[str, Any], dict[str, Any]] | None = None,
     ) -> None:
         super().__init__()
         self.student = MODELS.build(student)
@@ -86,16 +89,20 @@ class Distiller(BaseModel):
         self.start = start
 
         adapters = adapter_of(self.student), adapter_of(self.teacher)
-        anatomies = anatomy_of(self.student, adapters[0]), anatomy_of(self.teacher, adapters[1])
-        self.pair = pair(*anatomies, names=("student", "teacher"))
+        own, others = (
+            anatomy_of(detector, adapter) if known is None else Anatomy.from_json(known)
+            for detector, adapter, known in zip(
+                (self.student, self.teacher), adapters, anatomies or (None, None), strict=True
+            )
+        )
+        self.pair = pair(own, others, names=("student", "teacher"))
         self.losses = nn.ModuleList(build_loss(settings, self.pair) for settings in losses)
         self.loss_names = [f"loss_distill_{loss.settings.type}" for loss in self.losses]
         self._tap = NeckTap(self.student)
         self._heads: tuple[DenseHeadAdapter, DenseHeadAdapter] | None = None
         if any(loss.needs_heads for loss in self.losses):
-            own, other = adapters
-            assert own and other, "the losses were built, so both heads can be read"
-            self._heads = own, other
+            assert adapters[0] and adapters[1], "the losses were built, so both heads can be read"
+            self._heads = adapters[0], adapters[1]
             self._towers = tuple(TowerTap(head) for head in self._heads)
 
     def init_weights(self) -> None:

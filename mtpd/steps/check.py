@@ -25,6 +25,7 @@ from mtpd.distillation.losses import build_loss
 from mtpd.distillation.pairing import Anatomy, anatomy_of, pair
 from mtpd.errors import UserError
 from mtpd.files import read_json, write_json
+from mtpd.settings.machine import gpus_here
 from mtpd.steps.context import Context
 from mtpd.steps.train import check_classes
 
@@ -110,9 +111,8 @@ def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
     if detector.weights is None:
         _check_schedule(name, config, model, anatomy.head)
     for mode in ("train", "test"):
-        with _explained(
-            f"{name}: pipeline", f"no image passes the {mode} pipeline", "set pipeline.size"
-        ):
+        where, problem = f"{name}: pipeline", f"no image passes the {mode} pipeline"
+        with _explained(where, problem, "mend it in its config, or set pipeline.size"):
             pipeline = config[f"{mode}_pipeline"]
             DATASETS.build(coco_dataset(context.dataset, "val", pipeline))[0]
     if detector.weights is None:
@@ -130,6 +130,8 @@ def _say_unused(context: Context, name: str, batch_size: int) -> None:
         experiment.detector_training(name),
         images,
     )
+    if gpus_here() and not experiment.resources.train.gpus:
+        found.append("a GPU is here, and resources.train.gpus is 0: training will not use it")
     for sentence in found:
         logger.warning("%s: %s", name, sentence)
 
@@ -234,6 +236,9 @@ def _explained(where: str, problem: str, remedy: str) -> Iterator[None]:
         yield
     except UserError:
         raise
+    except ImportError as error:
+        remedy = "install what is missing in the environment of this program"
+        raise UserError(where, f"{problem} ({error})", remedy) from error
     except Exception as error:
         said = str(error) or f"in {_place(error)}"
         raise UserError(where, f"{problem} ({type(error).__name__}: {said})", remedy) from error

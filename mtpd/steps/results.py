@@ -86,6 +86,7 @@ def _row(
         "val AP": metrics["splits"]["val"].get("bbox_mAP"),
         "epochs": "+".join(str(len(history)) for history in histories if history),
         "images per step": read_json(folder.history).get("images_per_step"),
+        "learning rate": read_json(folder.history).get("learning_rate"),
         "training minutes": round(seconds / 60, 1),
         "parameters (M)": round(metrics["parameters"] / 1e6, 2),
         "FLOPs (G)": None if metrics["flops"] is None else round(metrics["flops"] / 1e9, 3),

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mtpd.chains import Chain
-from mtpd.files import digest_of
+from mtpd.files import digest_of, read_json
 from mtpd.steps.configs import stage_config
 from mtpd.steps.context import Context
 
@@ -19,8 +19,12 @@ logger = logging.getLogger(__name__)
 def train_stage(context: Context, method: str, chain: Chain) -> None:
     """Train the last stage of ``chain`` and write the student alone."""
     recipe, config = context.recipes.stage(method, chain), stage_config(context, method, chain)
-    options = {}
+    options: dict[str, Any] = {}
     if chain.last.teacher is not None:
+        names = context.experiment.student.name, chain.last.teacher
+        checks = [context.layout.detector(name).check for name in names]
+        if all(check.exists() for check in checks):
+            options["anatomies"] = [read_json(check) for check in checks]
         obstacle = _obstacle(context, method, config)
         if obstacle is None:
             options["teacher_maps"] = _teacher_maps(context, method, chain, config)

@@ -141,3 +141,11 @@ def test_means_are_those_of_all_processes(tmp_path: Path, monkeypatch: pytest.Mo
     history = read_json(tmp_path / "history.json")
     assert history["epochs"][0]["train"] == {"loss": 2.5}
     assert history["peak_memory_mib"] > 100
+
+
+def test_the_rate_is_that_before_warm_up_and_decay(tmp_path: Path) -> None:
+    hook, runner = HistoryHook(str(tmp_path / "history.json")), fake_runner(0.001)
+    runner.optim_wrapper.param_groups[0]["initial_lr"] = 0.02
+    train_epoch(hook, runner, [1.0])
+    hook.after_train(runner)
+    assert read_json(tmp_path / "history.json")["learning_rate"] == 0.02

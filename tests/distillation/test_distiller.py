@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mmengine.registry import init_default_scope
 from mtpd.detectors.weights import save_weights
 from mtpd.distillation import Distiller
 from mtpd.distillation.heads import adapter_of
+from mtpd.distillation.pairing import anatomy_of
 from mtpd.distillation.start import inherit
 from mtpd.errors import UserError
 
@@ -401,3 +403,15 @@ def test_a_neck_of_other_levels_is_not_inherited() -> None:
     taken = inherit(model.student.state_dict(), model.teacher.state_dict(), model.pair.same_levels)
     assert not any(name.startswith("neck.") for name in taken.copied)
     assert set(before) == {name.removeprefix("neck.") for name in taken.left if "neck." in name}
+
+
+def test_a_known_anatomy_needs_no_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = retinanet(), retinanet_of_width(48)
+    known = tuple(asdict(anatomy_of(MODELS.build(model))) for model in described)
+    expected = distiller(*described).pair
+
+    def fail(*_: Any) -> None:
+        raise AssertionError("a forward pass")
+
+    monkeypatch.setattr("mtpd.distillation.pairing.fpn_levels", fail)
+    assert distiller(*described, anatomies=known).pair == expected

@@ -334,3 +334,25 @@ def test_a_last_batch_of_one_image_under_batch_norm(context: Callable[..., Conte
     check_detector(context(*whole, ("training.batch_size", 4)), "student")
     with pytest.raises(UserError, match=r"the last batch of an epoch is one image, .*batch_size"):
         check_detector(context(*whole, ("training.batch_size", 7)), "student")
+
+
+def test_a_missing_library_is_what_to_install(context: Callable[..., Context]) -> None:
+    def pipeline(*_: Any, **__: Any) -> None:
+        raise ImportError("albumentations is not installed")
+
+    opened = context()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mtpd.steps.check.DATASETS.build", pipeline)
+        refused(opened, r"passes the train pipeline \(albumentations is not .*; install what is")
+
+
+def test_several_data_sets_in_a_config(context: Callable[..., Context], tmp_path: Path) -> None:
+    own = "mmdet::retinanet/retinanet_r18_fpn_1x_coco.py"
+    both = "dict(type='CocoDataset'), dict(type='CocoDataset')"
+    path = tmp_path / "concat.py"
+    path.write_text(
+        f"_base_ = '{own}'\ntrain_dataloader = dict(dataset=dict("
+        f"_delete_=True, type='ConcatDataset', datasets=[{both}]))\n"
+    )
+    changes = [("student.config", str(path)), ("pipeline", {})]
+    refused(context(*changes), r"its train data are several data sets \(ConcatDataset\)")

@@ -27,6 +27,7 @@ from mtpd.papers.paper import (
     load_paper,
     products_of as products_of_paper,
 )
+from mtpd.settings.machine import gpus_here
 from mtpd.settings.runtime import settings_file, start_workflow
 from mtpd.store import Store
 from mtpd.zoo.sources import FILE_PATTERN, remote_weights
@@ -253,6 +254,14 @@ def awaited(experiment, name, chains):
             yield from (made.task for owner, made in sources if owner == name)
 
 
+def say_idle_gpus():
+    """Say which experiments leave the GPU of this machine unused."""
+    for name in WORKFLOW.experiments:
+        if gpus_here() and not experiment_named(name).resources.train.gpus:
+            text = "a GPU is here, and resources.train.gpus is 0: it will train on the CPU"
+            print(f"{name}: {text}", file=sys.stderr)
+
+
 def say_estimate():
     """Say what the planned jobs take, or give them to the command that asked for them."""
     jobs = planned_jobs(workflow.dag, is_kept)
@@ -269,6 +278,7 @@ def say_estimate():
 def end_planning():
     """Record what was found out; a dry run also says what has changed, and what it takes."""
     if workflow.dryrun:
+        say_idle_gpus()
         say_changes()
         # Without a scheduler Snakemake has stopped before it knew all jobs.
         if workflow.scheduler is not None:
