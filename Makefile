@@ -33,8 +33,10 @@ demo-teachers: .venv/.runtime ## train the demo's teachers again: two hours of o
 
 # What stands in docs/evidence is not run again, so it can be interrupted and go on anywhere.
 evidence: .venv/.dev ## docs/evidence.md: what the page lists, from ten seeds; many hours
-	$(BIN)/python -m benchmarks.evidence run evidence_shapes_tuning --seeds 100-103 --cores $(CORES)
+	$(BIN)/python -m benchmarks.evidence run evidence_shapes_tuning --seeds 100,101 --cores $(CORES)
 	$(BIN)/python -m benchmarks.evidence run evidence_shapes --seeds 0-9 --cores $(CORES)
+	$(BIN)/python -m benchmarks.evidence run evidence_orders --seeds 0-3 --every-order 3 --cores $(CORES)
+	$(BIN)/python -m benchmarks.evidence costs evidence_shapes
 	$(BIN)/python -m benchmarks.evidence page
 
 test: .venv/.dev ## the tests
