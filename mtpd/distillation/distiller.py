@@ -103,6 +103,9 @@ class Distiller(BaseModel):
         if any(loss.needs_heads for loss in self.losses):
             assert adapters[0] and adapters[1], "the losses were built, so both heads can be read"
             self._heads = adapters[0], adapters[1]
+            self._heads[1].as_released = any(
+                getattr(loss.settings, "reading", "text") == "release" for loss in self.losses
+            )
             self._towers = tuple(TowerTap(head) for head in self._heads)
 
     def init_weights(self) -> None:

@@ -54,30 +54,53 @@ class GroundTruth:
         labels: (N, G) class indices.
         valid: (N, G) bool, False where there is only padding.
         size: Height and width of the input in pixels.
+        images: (N, 2) height and width of each image in the input; the rest is padding.
+        padded: (N, 2) the same with each image's own padding to a multiple of the stride, as a
+            preprocessor makes it.
     """
 
     boxes: Tensor
     labels: Tensor
     valid: Tensor
     size: tuple[int, int]
+    images: Tensor
+    padded: Tensor
 
     @classmethod
     def of(
-        cls, boxes: Sequence[Tensor], labels: Sequence[Tensor], size: tuple[int, int]
+        cls,
+        boxes: Sequence[Tensor],
+        labels: Sequence[Tensor],
+        size: tuple[int, int],
+        images: Sequence[tuple[int, int]] | None = None,
+        padded: Sequence[tuple[int, int]] | None = None,
     ) -> GroundTruth:
-        """From each image's boxes (G_i, 4) and labels (G_i)."""
+        """From each image's boxes (G_i, 4) and labels (G_i); images fill the input by default."""
         counts = torch.tensor([len(own) for own in boxes], device=boxes[0].device)
         # An invalid one at the end of each leaves no batch without boxes to reduce over.
-        padded = pad_sequence([F.pad(own, (0, 0, 0, 1)) for own in boxes], batch_first=True)
+        filled = pad_sequence([F.pad(own, (0, 0, 0, 1)) for own in boxes], batch_first=True)
         classes = pad_sequence([F.pad(own, (0, 1)) for own in labels], batch_first=True)
-        valid = torch.arange(padded.shape[1], device=padded.device) < counts[:, None]
-        fullest = max(1, padded.shape[1] - 1)
-        return cls(padded[:, :fullest], classes[:, :fullest], valid[:, :fullest], size)
+        valid = torch.arange(filled.shape[1], device=filled.device) < counts[:, None]
+        fullest = max(1, filled.shape[1] - 1)
+        whole = [size] * len(boxes)
+        sizes = images or whole
+        return cls(
+            filled[:, :fullest],
+            classes[:, :fullest],
+            valid[:, :fullest],
+            size,
+            torch.tensor(sizes, device=filled.device),
+            torch.tensor(padded or sizes, device=filled.device),
+        )
 
     @classmethod
     def from_samples(cls, samples: Sequence[Any], size: tuple[int, int]) -> GroundTruth:
         """From MMDetection's data samples; ignored regions are no ground truth."""
         instances = [sample.gt_instances for sample in samples]
         return cls.of(
-            [own.bboxes.float() for own in instances], [own.labels for own in instances], size
+            [own.bboxes.float() for own in instances],
+            [own.labels for own in instances],
+            size,
+            [tuple(sample.img_shape[:2]) for sample in samples],
+            [tuple(sample.metainfo.get("pad_shape", size)[:2]) for sample in samples],
         )

@@ -43,6 +43,13 @@ def outside_boxes(truth: GroundTruth, points: Tensor) -> Tensor:
     return (~inside(truth, points).any(1)).to(truth.boxes)
 
 
+def within(sizes: Tensor, points: Tensor) -> Tensor:
+    """Whether points (P, 2) lie in areas of these sizes (N, 2), height and width: (N, P) bool."""
+    x, y = points.unbind(-1)
+    height, width = sizes[:, :1], sizes[:, 1:]
+    return (x < width) & (y < height)
+
+
 def inside(truth: GroundTruth, points: Tensor) -> Tensor:
     """Whether points lie strictly inside boxes.
 

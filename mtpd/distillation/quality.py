@@ -45,7 +45,13 @@ def scores_of_boxes(predictions: Predictions, truth: GroundTruth) -> Tensor:
     return predictions.scores.gather(2, labels).transpose(1, 2)
 
 
-def gaussian_weights(quality: Tensor, points: Tensor, truth: GroundTruth, positions: int) -> Tensor:
+def gaussian_weights(
+    quality: Tensor,
+    points: Tensor,
+    truth: GroundTruth,
+    positions: int,
+    exchanged: bool = False,
+) -> Tensor:
     """How much every position counts.
 
     Each box takes its best positions, fits a Gaussian to their coordinates by maximum likelihood,
@@ -57,6 +63,7 @@ def gaussian_weights(quality: Tensor, points: Tensor, truth: GroundTruth, positi
         points: (P, 2) in pixels.
         truth: The boxes.
         positions: K, how many positions a box takes at most.
+        exchanged: Take x for y where it is asked whether a position lies inside its box.
 
     Returns:
         (N, P) in [0, 1].
@@ -65,7 +72,8 @@ def gaussian_weights(quality: Tensor, points: Tensor, truth: GroundTruth, positi
     best, chosen = quality.topk(min(positions, quality.shape[-1]), dim=-1)  # (N, G, K)
     taken = best > 0
     coordinates = points[chosen]  # (N, G, K, 2)
-    weights = _gaussian(coordinates, taken) * (taken & inside(truth, coordinates))
+    asked = coordinates.flip(-1) if exchanged else coordinates
+    weights = _gaussian(coordinates, taken) * (taken & inside(truth, asked))
     everywhere = quality.new_zeros(len(quality), quality.shape[-1])
     return everywhere.scatter_reduce(1, chosen.flatten(1), weights.flatten(1), "amax")
 

@@ -128,6 +128,10 @@ class PredictionGuided(LossSettings):
     }
 
     type: Literal["pgd"]
+    reading: Literal["text", "release"] = Field(
+        default="text",
+        description="As the paper's text has it, or with the departures of its released code",
+    )
     alpha: Weight | None = Field(
         default=None,
         description=(

@@ -41,10 +41,12 @@ def pair_of(student: int = STUDENT, teacher: int = TEACHER, **options: Any) -> P
     return pair(*sides, names=("student", "teacher"))
 
 
-def loss_of(settings: dict[str, Any], channels: tuple[int, int] = (STUDENT, TEACHER)) -> Any:
+def loss_of(
+    settings: dict[str, Any], channels: tuple[int, int] = (STUDENT, TEACHER), **options: Any
+) -> Any:
     """The loss in float64, its parameters drawn from a fixed seed, none of them zero."""
     torch.manual_seed(0)
-    loss: DistillationLoss = build_loss(settings, pair_of(*channels)).double()
+    loss: DistillationLoss = build_loss(settings, pair_of(*channels, **options)).double()
     for parameter in loss.parameters():
         torch.nn.init.uniform_(parameter, -0.5, 0.5)
     return loss

@@ -359,6 +359,8 @@ def naive_pgd_weights(
     xi: float,
     k: int,
     variance: float,
+    extent: tuple[float, float] = (math.inf, math.inf),
+    exchanged: bool = False,
 ) -> Tensor:
     """PGD's foreground weights of one image over the positions of all levels: (P,).
 
@@ -366,7 +368,8 @@ def naive_pgd_weights(
     `points` (P, 2) the positions (x, y), both in pixels. For each true box the `k` positions of
     best quality p^(1-xi) * IoU^xi, never one of quality 0, get the weight of a Gaussian fitted to
     them (`variance` in squared pixels on the diagonal); those not strictly inside the box are then
-    dropped. Over boxes the largest weight stands.
+    dropped. Over boxes the largest weight stands. Positions beyond `extent`, the image's height and
+    width, hold nothing. If `exchanged`, (y, x) is asked whether it lies in the box.
     """
     probabilities, decoded = scores.tolist(), [tuple(box) for box in boxes.tolist()]
     places = [tuple(point) for point in points.tolist()]
@@ -376,24 +379,38 @@ def naive_pgd_weights(
             probabilities[i][label] ** (1 - xi) * overlap(decoded[i], box) ** xi
             for i in range(len(places))
         ]
-        candidates = [i for i in range(len(places)) if quality[i] > 0]
+        candidates = [
+            i
+            for i, (x, y) in enumerate(places)
+            if quality[i] > 0 and y < extent[0] and x < extent[1]
+        ]
         best = sorted(candidates, key=lambda i: quality[i], reverse=True)[:k]
         if not best:
             continue
         weights = gaussian_weights([places[i] for i in best], variance)
         for i, weight in zip(best, weights, strict=True):
-            if strictly_inside(places[i], box):
+            if strictly_inside(places[i][::-1] if exchanged else places[i], box):
                 result[i] = max(result[i], weight)
     return torch.tensor(result, dtype=torch.float64)
 
 
-def naive_pgd_background(points: Tensor, truth_of_one_image: Truth) -> Tensor:
-    """PGD's background map: points (P, 2) -> (P,), 1 where strictly inside no box, else 0."""
+def naive_pgd_background(
+    points: Tensor,
+    truth_of_one_image: Truth,
+    extent: tuple[float, float] = (math.inf, math.inf),
+    exchanged: bool = False,
+) -> Tensor:
+    """PGD's background map: points (P, 2) -> (P,), 1 where strictly inside no box, else 0.
+
+    Beyond `extent` it is 0 too; `exchanged` as for :func:`naive_pgd_weights`.
+    """
     boxes, _ = truth_of_one_image
-    outside = [
-        0.0 if any(strictly_inside((x, y), box) for box in boxes) else 1.0
-        for x, y in points.tolist()
-    ]
+    outside = []
+    for x, y in points.tolist():
+        asked = (y, x) if exchanged else (x, y)
+        in_box = any(strictly_inside(asked, box) for box in boxes)
+        in_image = y < extent[0] and x < extent[1]
+        outside.append(1.0 if in_image and not in_box else 0.0)
     return torch.tensor(outside, dtype=torch.float64)
 
 
@@ -412,12 +429,14 @@ def naive_pgd_classification(
     beta: float,
     delta: float,
     temperature: float,
+    together: bool = False,
 ) -> float:
     """PGD's classification branch, Yang et al. 2022, summed over levels.
 
     `student`, `teacher`: levels of (N, C, H, W); `foreground`, `background`: levels of (N, H, W),
     not yet divided by their count, which is taken per image and level. The feature terms carry the
-    level's weight 1 + 0.25 * index; the attention terms do not.
+    level's weight 1 + 0.25 * index; the attention terms do not. If `together`, every image counts
+    by the sum of the masks of all.
     """
     total = 0.0
     for level, (s, t) in enumerate(zip(student, teacher, strict=True)):
@@ -425,7 +444,9 @@ def naive_pgd_classification(
         for n in range(images):
             spatial = spatial_attention(t[n], temperature)
             channel = channel_attention_by_position(t[n], temperature)
-            inside, outside = shared_out(foreground[level][n]), shared_out(background[level][n])
+            counted = range(images) if together else [n]
+            inside = sum(shared_out(foreground[level][m]) for m in counted)
+            outside = sum(shared_out(background[level][m]) for m in counted)
             feature = alpha * masked_difference(s[n], t[n], inside, spatial, channel)
             feature += beta * masked_difference(s[n], t[n], outside, spatial, channel)
             student_spatial = spatial_attention(s[n], temperature)

@@ -13,6 +13,7 @@ from torch import nn
 
 from mtpd.distillation.heads import ADAPTERS, adapter_of
 from mtpd.distillation.towers import TowerTap
+from mtpd.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -134,3 +135,19 @@ def _compare_predictions(detector: Any) -> None:
         distances = torch.cdist(own.bboxes.double(), found.boxes[image].clamp(min=0).double())
         assert distances.min(0).values.max() < 1e-3
         assert distances.min(1).values.max() < 1e-3
+
+
+def test_gfl_as_pgd_s_release_reads_it() -> None:
+    """Image i is decoded by the stride of level i, whatever the level."""
+    adapter = adapter_of(built(SHIPPED_DENSE["GFLHead"]))
+    assert adapter is not None
+    bins = adapter.head.reg_max + 1
+    raw = torch.zeros(3, 4, 4 * bins)  # uniform: the mean distance is reg_max / 2
+    priors = torch.zeros(3, 4, 4)
+    half = adapter.head.reg_max / 2
+    assert adapter.decode(priors, raw, 1)[..., 2].unique().tolist() == [16 * half]
+    adapter.as_released = True
+    found = adapter.decode(priors, raw, 1)[..., 2]
+    assert found[:, 0].tolist() == [8 * half, 16 * half, 32 * half]
+    with pytest.raises(UserError, match="strides for 5 images of a GPU, not 6"):
+        adapter.decode(priors[:1].expand(6, -1, -1), raw[:1].expand(6, -1, -1), 1)

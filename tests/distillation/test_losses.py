@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -153,29 +155,47 @@ class TestFormulas:
         assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-10)
 
     @pytest.mark.parametrize("positions", [1, 4, 9, 1000])
-    def test_pgd(self, positions: int) -> None:
+    @pytest.mark.parametrize(
+        ("reading", "head"),
+        [("text", "FCOSHead"), ("release", "FCOSHead"), ("release", "ATSSHead")],
+    )
+    def test_pgd(self, positions: int, reading: str, head: str) -> None:
+        """Images of three sizes in one batch; FCOS' release has x and y exchanged."""
         student, teacher = student_features(), teacher_features()
-        loss = loss_of(
-            {
-                "type": "pgd",
-                "alpha": 0.3,
-                "beta": 0.2,
-                "gamma": 0.7,
-                "delta": 0.05,
-                "temperature": 0.6,
-                "xi_classification": 0.7,
-                "xi_regression": 0.4,
-                "positions": positions,
-            }
+        settings = {
+            "type": "pgd",
+            "reading": reading,
+            "alpha": 0.3,
+            "beta": 0.2,
+            "gamma": 0.7,
+            "delta": 0.05,
+            "temperature": 0.6,
+            "xi_classification": 0.7,
+            "xi_regression": 0.4,
+            "positions": positions,
+        }
+        loss, as_released = loss_of(settings, head=head), reading == "release"
+        exchanged = as_released and head == "FCOSHead"
+        extents: Sequence[tuple[float, float]] = PADDED if as_released else IMAGES
+        if exchanged:
+            extents = [(math.inf, math.inf)] * len(IMAGES)
+        classification, regression, background = _naive_maps(
+            teacher, (0.7, 0.4), positions, extents, exchanged
         )
-        classification, regression, background = _naive_maps(teacher, (0.7, 0.4), positions)
         own = adapted(student.classification, loss.classification_adapter.levels)
-        expected = naive_pgd_classification(
-            own, teacher.classification, classification, background, 0.3, 0.2, 0.05, 0.6
-        )
+        branches = own, teacher.classification, classification, background
+        expected = naive_pgd_classification(*branches, 0.3, 0.2, 0.05, 0.6, together=as_released)
         own = adapted(student.regression, loss.regression_adapter.levels)
         expected += naive_pgd_regression(own, teacher.regression, regression, 0.7, 0.05, 0.6)
-        assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-9)
+        sizes = {"images": torch.tensor(IMAGES), "padded": torch.tensor(PADDED)}
+        found = float(loss(student, teacher, replace(truth(), **sizes)))
+        assert found == pytest.approx(expected, rel=1e-9)
+
+
+IMAGES = [(42, 61), (30, 40), (48, 64)]
+"""Height and width of the images of a batch of 48×64 pixels."""
+PADDED = [(48, 64), (32, 48), (48, 64)]
+"""The same, each padded to multiples of 16."""
 
 
 def _naive_context(module: Any) -> Any:
@@ -187,18 +207,25 @@ def _naive_context(module: Any) -> Any:
     return lambda feature: naive_context(feature, *arguments)
 
 
-def _naive_maps(teacher: Features, xis: tuple[float, float], positions: int) -> list[list[Tensor]]:
+def _naive_maps(
+    teacher: Features,
+    xis: tuple[float, float],
+    positions: int,
+    extents: Sequence[tuple[float, float]],
+    exchanged: bool,
+) -> list[list[Tensor]]:
     """Weights of both branches and the background, each (N, H, W) by level."""
     found = teacher.predictions
     assert found is not None
     rows: list[list[Tensor]] = [[], [], []]
-    for image, own in enumerate(TRUTH):
+    for image, (own, extent) in enumerate(zip(TRUTH, extents, strict=True)):
         scores, boxes = found.scores[image], found.boxes[image]
+        of_image = scores, boxes, found.points, own
         for row, xi in zip(rows, xis, strict=False):
             row.append(
-                naive_pgd_weights(scores, boxes, found.points, own, xi, positions, NOISE_VARIANCE)
+                naive_pgd_weights(*of_image, xi, positions, NOISE_VARIANCE, extent, exchanged)
             )
-        rows[2].append(naive_pgd_background(found.points, own))
+        rows[2].append(naive_pgd_background(found.points, own, extent, exchanged))
     counts = [height * width for height, width in GRIDS]
     return [
         [

@@ -19,7 +19,12 @@ class DenseHeadAdapter(ABC):
 
     Args:
         head: The detector's ``bbox_head``.
+
+    Attributes:
+        as_released: Whether predictions are those of PGD's released code, where it has others.
     """
+
+    as_released = False
 
     def __init__(self, head: Any) -> None:
         self.head = head

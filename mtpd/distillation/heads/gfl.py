@@ -6,13 +6,27 @@ from mmdet.structures.bbox import distance2bbox
 from torch import Tensor
 
 from mtpd.distillation.heads.base import DenseHeadAdapter
+from mtpd.errors import UserError
 
 
 class GFLAdapter(DenseHeadAdapter):
-    """Takes each side's expected distance."""
+    """Takes each side's expected distance.
+
+    PGD's released code gives image i of the batch the stride of level i, in every level.
+    """
 
     def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:
         """Boxes from logits (N, H·W, 4·(reg_max + 1))."""
-        stride = self.head.prior_generator.strides[level][0]
+        strides = [each[0] for each in self.head.prior_generator.strides]
+        if self.as_released:
+            if len(raw) > len(strides):
+                raise UserError(
+                    "pgd: reading",
+                    f"GFL's release has strides for {len(strides)} images of a GPU, not {len(raw)}",
+                    f"set training.batch_size to at most {len(strides)}, or reading to text",
+                )
+            stride = raw.new_tensor(strides[: len(raw)])[:, None, None]
+        else:
+            stride = strides[level]
         distances = self.head.integral(raw).reshape(*raw.shape[:2], 4) * stride
         return distance2bbox((priors[..., :2] + priors[..., 2:]) / 2, distances)

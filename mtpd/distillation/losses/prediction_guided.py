@@ -11,11 +11,14 @@ from mtpd.distillation.adapter import LevelAdapter
 from mtpd.distillation.features import Features, GroundTruth
 from mtpd.distillation.heads import ADAPTERS
 from mtpd.distillation.losses.base import DistillationLoss, given
-from mtpd.distillation.masks import outside_boxes
+from mtpd.distillation.masks import outside_boxes, within
 from mtpd.distillation.pairing import Side
 from mtpd.distillation.quality import gaussian_weights, overlap, scores_of_boxes
 from mtpd.errors import UserError
 from mtpd.settings.losses import PredictionGuided
+
+EXCHANGED = ("FCOSHead", "AutoAssignHead")
+"""Heads in whose released code x and y are exchanged, and which do not look at the padding."""
 
 LEVEL_GROWTH = 0.25
 """Each level of the classification branch counts this much more than the finer one: 1, 1.25 …"""
@@ -33,6 +36,20 @@ class PredictionGuidedLoss(DistillationLoss):
       of positions that they hold in each image, and l is the level's weight
     - regression, over the positions that have a weight: γ mean(w · mean_c(A^C (S−T)²))
       + δ Σ |ΔA^C|/count
+
+    Positions outside their image hold nothing: the text does not speak of them.
+
+    The reading ``release`` departs from that as the authors' released code does, with which the
+    published figures were made:
+
+    - classification: every image counts by the sum of the masks of all images of the batch
+    - FCOS and AutoAssign: x is taken for y where it is asked whether a position lies in a box
+    - GFL: see :class:`~mtpd.distillation.heads.gfl.GFLAdapter`
+    - positions outside the image are left out only in the heads with anchors, and only beyond the
+      image's own padding
+
+    Not taken over: DDOD's release also chooses what the student's own loss learns from by the
+    teacher's predictions, which is no part of a loss between the two.
 
     Raises:
         UserError: A head's towers cannot be read, the numbers of classes differ, or nothing is
@@ -67,6 +84,8 @@ class PredictionGuidedLoss(DistillationLoss):
         self.alpha, self.beta = given(settings.alpha), given(settings.beta)
         self.gamma, self.delta = given(settings.gamma), settings.delta
         self.temperature, self.positions = given(settings.temperature), given(settings.positions)
+        self.as_released = settings.reading == "release"
+        self.exchanged = self.as_released and teacher.anatomy.head in EXCHANGED
         self.xis = settings.xi_classification, settings.xi_regression
         channels = [
             (side.anatomy.tower_channels,) * len(side.levels) for side in (student, teacher)
@@ -97,14 +116,29 @@ class PredictionGuidedLoss(DistillationLoss):
         predictions = teacher.predictions
         assert predictions is not None
         scores, ious = scores_of_boxes(predictions, truth), overlap(predictions, truth)
+        points = predictions.points
+        held = self._held(truth, points)
         weights = [
             gaussian_weights(
-                scores ** (1 - xi) * ious**xi, predictions.points, truth, self.positions
+                scores ** (1 - xi) * ious**xi * held[:, None],
+                points,
+                truth,
+                self.positions,
+                self.exchanged,
             )
             for xi in self.xis
         ]
-        everywhere = [*weights, outside_boxes(truth, predictions.points)]
+        background = outside_boxes(truth, points.flip(-1) if self.exchanged else points)
+        everywhere = [*weights, background * held]
         return [_by_level(values, shapes) for values in everywhere]
+
+    def _held(self, truth: GroundTruth, points: Tensor) -> Tensor:
+        """Positions (N, P) that may have a weight: those in the image."""
+        if not self.as_released:
+            return within(truth.images, points)
+        if self.exchanged:
+            return torch.ones_like(within(truth.images, points))
+        return within(truth.padded, points)
 
     def _classification(
         self, student: Tensor, teacher: Tensor, weights: Tensor, background: Tensor, level: float
@@ -114,6 +148,8 @@ class PredictionGuidedLoss(DistillationLoss):
         spatial_t, channel_t = _attention(teacher, self.temperature)
         squares = spatial_t * (channel_t * (student - teacher).square()).sum(1)
         mask = self.alpha * _shared(weights) + self.beta * _shared(background)
+        if self.as_released:
+            mask = mask.sum(0, keepdim=True)
         positions = images * spatial_t[0].numel()
         attention = (channel_s - channel_t).abs().sum() / positions
         attention = attention + (spatial_s - spatial_t).abs().sum() / images
