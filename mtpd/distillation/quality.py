@@ -18,7 +18,7 @@ NOISE_VARIANCE = 0.05**2 / 3
 
 The paper draws the noise; its variance in the covariance gives the same weights for the same
 input. Where the positions spread in both directions the two agree; in a single row or column, where
-drawn noise counts as distance too, these weights are larger, by half on average.
+drawn noise counts as distance too, these weights are larger, by 13 % with K 9 and 3 % with K 30.
 """
 
 
