@@ -89,31 +89,39 @@ class FocalGlobal(LossSettings):
     """Focal and global distillation, FGD (Yang et al., CVPR 2022)."""
 
     published = {
-        ONE_STAGE: {"alpha": 1e-3, "beta": 5e-4, "gamma": 5e-4, "lambda_global": 5e-6},
-        "RepPointsHead": {
-            "alpha": 1.6e-3,
-            "beta": 8e-4,
-            "gamma": 8e-4,
-            "lambda_global": 8e-6,
+        ONE_STAGE: {
+            "alpha": 1e-3, "beta": 5e-4, "gamma": 5e-4, "lambda_global": 5e-6, "temperature": 0.5
         },
-        TWO_STAGE: {"alpha": 5e-5, "beta": 2.5e-5, "gamma": 5e-5, "lambda_global": 5e-7},
-    }
+        "RepPointsHead": {
+            "alpha": 1.6e-3, "beta": 8e-4, "gamma": 8e-4, "lambda_global": 8e-6, "temperature": 0.5
+        },
+        "FCOSHead": {
+            "alpha": 1.6e-3, "beta": 8e-4, "gamma": 8e-4, "lambda_global": 8e-6, "temperature": 0.8
+        },
+        TWO_STAGE: {
+            "alpha": 5e-5, "beta": 2.5e-5, "gamma": 5e-5, "lambda_global": 5e-7, "temperature": 0.5
+        },
+    }  # fmt: skip
 
     type: Literal["fgd"]
     alpha: Weight | None = Field(
         default=None,
-        description="Foreground; published: 1e-3 one-stage, 1.6e-3 RepPoints, 5e-5 two-stage",
+        description="Foreground; published: 1e-3, RepPoints and FCOS 1.6e-3, two-stage 5e-5",
     )
     beta: Weight | None = Field(
-        default=None, description="Background; published: 5e-4, RepPoints 8e-4, two-stage 2.5e-5"
+        default=None,
+        description="Background; published: 5e-4, RepPoints and FCOS 8e-4, two-stage 2.5e-5",
     )
     gamma: Weight | None = Field(
-        default=None, description="Attention; published: 5e-4, RepPoints 8e-4, two-stage 5e-5"
+        default=None,
+        description="Attention; published: 5e-4, RepPoints and FCOS 8e-4, two-stage 5e-5",
     )
     lambda_global: Weight | None = Field(
-        default=None, description="Global; published: 5e-6, RepPoints 8e-6, two-stage 5e-7"
+        default=None, description="Global; published: 5e-6, RepPoints and FCOS 8e-6, two-stage 5e-7"
     )
-    temperature: Temperature = Field(default=0.5, description="t of the attention; published: 0.5")
+    temperature: Temperature | None = Field(
+        default=None, description="t of the attention; published: 0.5, FCOS 0.8"
+    )
 
 
 class PredictionGuided(LossSettings):

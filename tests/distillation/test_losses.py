@@ -39,6 +39,7 @@ from torch import Tensor, nn
 
 from mtpd.distillation.features import Features, GroundTruth, Predictions
 from mtpd.distillation.losses import LOSSES, build_loss, completed
+from mtpd.distillation.losses.focal_global import GlobalContext
 from mtpd.distillation.quality import NOISE_VARIANCE
 from mtpd.errors import UserError
 from mtpd.settings.losses import ONE_STAGE, TWO_STAGE, Loss
@@ -340,6 +341,7 @@ class TestPublishedDefaults:
             ("mgd", TWO_STAGE, "StandardRoIHead", {"weight": 5e-7, "mask_ratio": 0.45}),
             ("fgd", ONE_STAGE, "RetinaHead", {"alpha": 1e-3, "beta": 5e-4, "gamma": 5e-4}),
             ("fgd", ONE_STAGE, "RepPointsHead", {"alpha": 1.6e-3, "lambda_global": 8e-6}),
+            ("fgd", ONE_STAGE, "FCOSHead", {"alpha": 1.6e-3, "beta": 8e-4, "temperature": 0.8}),
             ("fgd", TWO_STAGE, "StandardRoIHead", {"beta": 2.5e-5, "lambda_global": 5e-7}),
             ("pgd", ONE_STAGE, "FCOSHead", {"alpha": 0.04, "beta": 0.02, "gamma": 0.064}),
             ("pgd", ONE_STAGE, "AutoAssignHead", {"alpha": 0.08, "temperature": 0.4}),
@@ -386,6 +388,13 @@ def test_global_context_starts_as_the_identity() -> None:
     assert torch.equal(own(feature), feature)
     zero = [name for name, p in own.named_parameters() if not p.any() and "transform.1" not in name]
     assert zero == ["transform.3.weight", "transform.3.bias"]
+
+
+def test_the_context_s_convolution_starts_kaiming_normal() -> None:
+    """Deviation √(2 / channels); PyTorch's own start would have 1 / √(3 · channels)."""
+    torch.manual_seed(0)
+    weights = GlobalContext(4096).attention.weight
+    assert float(weights.std()) == pytest.approx((2 / 4096) ** 0.5, rel=0.05)
 
 
 def test_ground_truth_is_padded_and_marked() -> None:

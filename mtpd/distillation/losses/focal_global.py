@@ -27,7 +27,7 @@ class FocalGlobalLoss(DistillationLoss):
         super().__init__(settings)
         self.alpha, self.beta = given(settings.alpha), given(settings.beta)
         self.gamma, self.lambda_global = given(settings.gamma), given(settings.lambda_global)
-        self.temperature = settings.temperature
+        self.temperature = given(settings.temperature)
         self.adapter = LevelAdapter(student.channels, teacher.channels)
         self.student_context = nn.ModuleList(GlobalContext(c) for c in teacher.channels)
         self.teacher_context = nn.ModuleList(GlobalContext(c) for c in teacher.channels)
@@ -60,7 +60,8 @@ class GlobalContext(nn.Module):
 
     The context is the mean of F over positions, weighted by a softmax of a 1×1 convolution of F.
     The transform is conv1×1, layer norm, ReLU, conv1×1 with half the channels between; its last
-    convolution starts at zero, so that R starts as the identity.
+    convolution starts at zero, so that R starts as the identity, and the first Kaiming-normal, as
+    in the authors' release.
     """
 
     def __init__(self, channels: int) -> None:
@@ -74,6 +75,7 @@ class GlobalContext(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(middle, channels, kernel_size=1),
         )
+        nn.init.kaiming_normal_(self.attention.weight, nonlinearity="relu")
         for parameter in self.transform[-1].parameters():
             nn.init.zeros_(parameter)
 
