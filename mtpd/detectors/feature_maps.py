@@ -17,10 +17,18 @@ PROBE_SIZE = 256
 
 @dataclass(frozen=True)
 class Level:
-    """One FPN level: its stride in input pixels and its number of channels."""
+    """One FPN level.
+
+    Attributes:
+        stride: In input pixels.
+        channels: Of its map.
+        subsampled: Whether its map is every second row and column of the level before, and nothing
+            else, as where an FPN pools its last level.
+    """
 
     stride: int
     channels: int
+    subsampled: bool = False
 
 
 class NeckTap:
@@ -28,11 +36,29 @@ class NeckTap:
 
     A forward hook, so the maps cost no second pass. ``take`` gives them once and lets go of them,
     so that no graph outlives its step.
+
+    Args:
+        detector: Any with a neck.
+        before_norm: Take what the neck's last convolutions give, before their norm.
+
+    Raises:
+        UserError: It has no neck, or one whose convolutions cannot be told.
     """
 
-    def __init__(self, detector: nn.Module) -> None:
+    def __init__(self, detector: nn.Module, before_norm: bool = False) -> None:
         self._maps: tuple[Tensor, ...] | None = None
-        neck_of(detector).register_forward_hook(self._keep)
+        neck = neck_of(detector)
+        if not before_norm:
+            neck.register_forward_hook(self._keep)
+            return
+        self._convolved: list[Tensor] = []
+        neck.register_forward_pre_hook(lambda *_: self._convolved.clear())
+        for convolution in last_convolutions(neck):
+            convolution.register_forward_hook(self._add)
+        neck.register_forward_hook(lambda *_: self._keep(neck, None, self._convolved))
+
+    def _add(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        self._convolved.append(output)
 
     def _keep(self, _module: nn.Module, _inputs: Any, output: Sequence[Tensor]) -> None:
         self._maps = tuple(output)
@@ -61,6 +87,23 @@ def neck_of(detector: nn.Module) -> nn.Module:
     return neck
 
 
+def last_convolutions(neck: nn.Module) -> list[nn.Module]:
+    """The convolutions of an FPN that give its levels, finest first, without norm and activation.
+
+    Raises:
+        UserError: It is no such FPN, or pools a level.
+    """
+    modules = list(getattr(neck, "fpn_convs", []))
+    found = [getattr(module, "conv", None) for module in modules]
+    if not found or None in found or len(found) != neck.num_outs:
+        raise UserError(
+            type(neck).__name__,
+            "has not one convolution for each level, so there are no maps before a norm",
+            "leave tap away",
+        )
+    return [convolution for convolution in found if convolution is not None]
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put ``model`` into eval mode, without gradients, and give every module its mode back."""
@@ -78,16 +121,26 @@ def fpn_levels(detector: Any) -> tuple[Level, ...]:
     """Strides and channels of the neck's outputs, found by one small forward pass."""
     neck_of(detector)
     device = next(detector.parameters()).device
-    image = torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE, device=device)
+    # Noise, as a blank image could make maps equal that are not.
+    noise = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 3, PROBE_SIZE, PROBE_SIZE, generator=noise).to(device)
     with evaluating(detector):
         maps = detector.extract_feat(image)
-    return tuple(Level(round(PROBE_SIZE / m.shape[-1]), m.shape[1]) for m in maps)
+    levels = []
+    for index, own in enumerate(maps):
+        finer = maps[index - 1][..., ::2, ::2] if index else None
+        subsampled = finer is not None and torch.equal(own, finer)
+        levels.append(Level(round(PROBE_SIZE / own.shape[-1]), own.shape[1], subsampled))
+    return tuple(levels)
 
 
 def pair_levels(
     student: Sequence[Level], teacher: Sequence[Level], names: tuple[str, str]
 ) -> list[tuple[int, int]]:
     """Indices (student's, teacher's) of the levels that have the same stride.
+
+    One that is only a subsample of the level before, in both, is left out: it would be distilled
+    twice.
 
     Args:
         student: The student's levels.
@@ -99,7 +152,10 @@ def pair_levels(
     """
     place = {level.stride: index for index, level in enumerate(teacher)}
     pairs = [
-        (index, place[level.stride]) for index, level in enumerate(student) if level.stride in place
+        (index, place[level.stride])
+        for index, level in enumerate(student)
+        if level.stride in place
+        and not (level.subsampled and teacher[place[level.stride]].subsampled)
     ]
     if not pairs:
         strides = [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from mmcv.cnn.bricks import DropPath
 from mmdet.registry import MODELS
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
@@ -48,6 +49,8 @@ class Distiller(BaseModel):
             as ``backbone``, then neck and head from the teacher where they fit.
         teacher_precision: Of the teacher's pass: ``fp32``, ``bf16`` or ``fp16``; None: as the
             student's.
+        stochastic_depth: Let the teacher leave out residual branches at random, as in training.
+        before_norm: Compare what the necks' convolutions give, before their norm.
         channels_last: Keep the teacher's channels innermost in memory.
         compile: Compile the teacher's pass.
         teacher_maps: Arguments of :class:`TeacherMaps`, which keeps what the teacher's neck gives;
@@ -65,6 +68,8 @@ class Distiller(BaseModel):
         student_weights: str | None = None,
         start: Start = "weights",
         teacher_precision: str | None = None,
+        stochastic_depth: bool = False,
+        before_norm: bool = False,
         channels_last: bool = False,
         compile: bool = False,  # noqa: A002  as torch and the setting call it
         teacher_maps: dict[str, Any] | None = None,
@@ -75,6 +80,10 @@ class Distiller(BaseModel):
         self.data_preprocessor = self.student.data_preprocessor
         # In a tuple: torch takes a module that is an attribute for a part of this one.
         self._beside = (MODELS.build(teacher).requires_grad_(False).eval(),)
+        if stochastic_depth:
+            for module in self.teacher.modules():
+                if isinstance(module, DropPath):
+                    module.train()
         if channels_last:
             self.teacher.to(memory_format=torch.channels_last)
         self._neck_of = self.teacher.extract_feat
@@ -98,7 +107,8 @@ class Distiller(BaseModel):
         self.pair = pair(own, others, names=("student", "teacher"))
         self.losses = nn.ModuleList(build_loss(settings, self.pair) for settings in losses)
         self.loss_names = [f"loss_distill_{loss.settings.type}" for loss in self.losses]
-        self._tap = NeckTap(self.student)
+        self._tap = NeckTap(self.student, before_norm)
+        self._teacher_tap = NeckTap(self.teacher, before_norm) if before_norm else None
         self._heads: tuple[DenseHeadAdapter, DenseHeadAdapter] | None = None
         if any(loss.needs_heads for loss in self.losses):
             assert adapters[0] and adapters[1], "the losses were built, so both heads can be read"
@@ -147,7 +157,7 @@ class Distiller(BaseModel):
 
     @property
     def teacher(self) -> Any:
-        """The teacher, in eval mode."""
+        """The teacher, in eval mode, but for its stochastic depth if that is asked for."""
         return self._beside[0]
 
     def _apply(self, fn: Any, recurse: bool = True) -> Distiller:
@@ -199,7 +209,7 @@ class Distiller(BaseModel):
     def _compute_maps(self, inputs: Tensor, samples: Sequence[Any]) -> Maps:
         """What the teacher's neck gives on images (N, 3, H, W) as the student gets them."""
         maps: Maps = self._neck_of(self.renormalise(inputs, samples))
-        return maps
+        return maps if self._teacher_tap is None else self._teacher_tap.take()
 
     def _observed(
         self,

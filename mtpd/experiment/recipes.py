@@ -296,9 +296,13 @@ class Recipes:
             if teacher is not None:
                 settings["teacher"] = self._model(teacher)
                 settings["losses"] = self._losses(method)
-                precision = experiment.method(method).teacher.precision
-                if precision is not None:
-                    settings["teacher_precision"] = precision
+                chosen = experiment.method(method)
+                if chosen.teacher.precision is not None:
+                    settings["teacher_precision"] = chosen.teacher.precision
+                if chosen.teacher.stochastic_depth:
+                    settings["teacher_stochastic_depth"] = True
+                if chosen.tap != "after_norm":
+                    settings["tap"] = chosen.tap
                 if "student" not in inputs:
                     settings["start"] = experiment.method(method).start
             return settings

@@ -252,6 +252,10 @@ class TeacherPass(Settings):
     precision: Literal["fp32", "bf16", "fp16"] | None = Field(
         default=None, description="Of the teacher's forward pass; none: as the student's"
     )
+    stochastic_depth: bool = Field(
+        default=False,
+        description="Leave out residual branches at random, as the release of MTPD does with Swin",
+    )
     channels_last: bool = Field(default=False, description="Keep channels innermost in memory")
     compile: bool = Field(default=False, description="By torch.compile; needs a C++ compiler")
     cache_gb: float = Field(
@@ -274,8 +278,25 @@ class Method(Settings):
             "or that with the teacher's neck and head"
         ),
     )
+    tap: Literal["after_norm", "before_norm"] = Field(
+        default="after_norm",
+        description="Where the necks' maps are taken that losses compare; before_norm as the "
+        "release of MTPD does, which matters for necks with a norm",
+    )
     training: Training = Training()
     teacher: TeacherPass = TeacherPass()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Method:
+        if self.tap == "before_norm":
+            kinds = [loss.type for loss in self.losses]
+            if "pgd" in kinds:
+                problem = "before_norm is for losses of the neck, and pgd looks at the head"
+                raise SettingError("tap", problem, "leave it away, or pgd")
+            if self.teacher.compile:
+                problem = "before_norm and teacher.compile do not go together"
+                raise SettingError("tap", problem, "leave one of them away")
+        return self
 
     @field_validator("losses")
     @classmethod

@@ -17,6 +17,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mtpd.detectors.datasets import coco_dataset
+from mtpd.detectors.feature_maps import last_convolutions
 from mtpd.detectors.own_config import has_masks
 from mtpd.detectors.trial import try_a_step
 from mtpd.detectors.unused import unused
@@ -64,6 +65,9 @@ def check_pair(context: Context, method: str, teacher: str) -> None:
     _check_precision(context, f"methods.{method}", config)
     _check_schedule(f"methods.{method}", config, nn.Linear(1, 1), student.head)
     losses = [build_loss(settings, paired) for settings in experiment.method(method).losses]
+    if experiment.method(method).tap == "before_norm":
+        for name in names:
+            _check_tap(context, method, name)
     write_json(
         layout.pair(method, teacher),
         {
@@ -73,6 +77,19 @@ def check_pair(context: Context, method: str, teacher: str) -> None:
             "losses": [loss.settings.model_dump() for loss in losses],
         },
     )
+
+
+def _check_tap(context: Context, method: str, name: str) -> None:
+    """The neck of a detector has maps before its norm.
+
+    Raises:
+        UserError: It has not.
+    """
+    try:
+        last_convolutions(MODELS.build(context.recipes.config(name).model.neck))
+    except UserError as error:
+        where = f"methods.{method}.tap: {name}: {error.where}"
+        raise UserError(where, error.problem, error.remedy) from error
 
 
 def _anatomy(path: Path) -> Anatomy:

@@ -54,6 +54,8 @@ def stage_config(context: Context, method: str, chain: Chain) -> Config:
         "student_weights": None if previous is None else str(previous),
         "start": settings.start if previous is None else "weights",
         "teacher_precision": settings.teacher.precision,
+        "stochastic_depth": settings.teacher.stochastic_depth,
+        "before_norm": settings.tap == "before_norm",
         "channels_last": settings.teacher.channels_last,
         "compile": settings.teacher.compile,
     }

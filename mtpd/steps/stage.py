@@ -35,8 +35,11 @@ def train_stage(context: Context, method: str, chain: Chain) -> None:
 
 def _obstacle(context: Context, method: str, config: Config) -> str | None:
     """Why the teacher's maps cannot be kept; None: they can."""
-    if context.experiment.method(method).teacher.cache_gb == 0:
+    teacher = context.experiment.method(method).teacher
+    if teacher.cache_gb == 0:
         return "teacher.cache_gb is 0"
+    if teacher.stochastic_depth:
+        return "its stochastic depth is on, so its maps differ every time"
     if context.experiment.pipeline.size is None:
         return "the detectors' own pipelines change images at random (there is no pipeline.size)"
     if not context.has_one_size:
@@ -48,7 +51,8 @@ def _obstacle(context: Context, method: str, config: Config) -> str | None:
 
 def _teacher_maps(context: Context, method: str, chain: Chain, config: Config) -> dict[str, Any]:
     """Arguments of :class:`~mtpd.distillation.teacher_maps.TeacherMaps`."""
-    settings, flip = context.experiment.method(method).teacher, context.experiment.pipeline.flip
+    chosen, flip = context.experiment.method(method), context.experiment.pipeline.flip
+    settings = chosen.teacher
     split = context.dataset.splits["train"]
     weights = context.recipes.stage(method, chain).path("teacher")
     assert weights is not None, "the stage has a teacher"
@@ -61,6 +65,7 @@ def _teacher_maps(context: Context, method: str, chain: Chain, config: Config) -
         "preprocessor": config.model.student.data_preprocessor.to_dict(),
         "precision": [settings.precision, *map(config.optim_wrapper.get, ("type", "dtype"))],
         "layout": [settings.channels_last, settings.compile],
+        "tap": chosen.tap,
     }
     return {
         "folder": str(context.store.teacher_maps.absolute()),

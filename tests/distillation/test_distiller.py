@@ -18,7 +18,9 @@ from detector_models import (
     retinanet_of_width,
     shipped,
 )
+from micro import PROJECT
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
@@ -415,3 +417,51 @@ def test_a_known_anatomy_needs_no_forward_pass(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("mtpd.distillation.pairing.fpn_levels", fail)
     assert distiller(*described, anatomies=known).pair == expected
+
+
+def normed(width: int = 32) -> dict[str, Any]:
+    """RetinaNet with group norm in its neck."""
+    model = retinanet_of_width(width)
+    model["neck"]["norm_cfg"] = {"type": "GN", "num_groups": 4, "requires_grad": True}
+    return model
+
+
+def test_maps_before_the_neck_s_norm() -> None:
+    """Both sides' are the convolutions' own; the student's head still sees the normed ones."""
+    model = distiller(normed(), normed(48), losses=[{"type": "cwd"}], before_norm=True)
+    seen: dict[str, list[torch.Tensor]] = {"student": [], "teacher": []}
+    for name in seen:
+        for module in getattr(model, name).neck.fpn_convs:
+            module.conv.register_forward_hook(lambda *a, to=seen[name]: to.append(a[2]))
+    taken: list[Any] = []
+    model.losses[0].forward = lambda own, other, _: taken.extend((own, other)) or torch.tensor(0.0)
+    losses = losses_of(model, batch())
+    for features, name in zip(taken, seen, strict=True):
+        for found, expected in zip(features.fpn, seen[name], strict=True):
+            assert torch.equal(found, expected)
+    assert losses["loss_distill_cwd"] == 0
+
+
+def test_a_neck_that_pools_has_no_maps_before_a_norm() -> None:
+    with pytest.raises(UserError, match="FPN: has not one convolution for each level"):
+        distiller(mask_rcnn(), normed(), losses=[{"type": "cwd"}], before_norm=True)
+
+
+def test_a_pooled_level_is_not_distilled_twice() -> None:
+    """Mask R-CNN's last level is a subsample of the one before; RetinaNet's is not."""
+    assert distiller(mask_rcnn(), mask_rcnn()).pair.strides == (4, 8, 16, 32)
+    assert 64 in distiller(mask_rcnn(), retinanet()).pair.strides
+
+
+def test_stochastic_depth_of_the_teacher() -> None:
+    swin = Config.fromfile(PROJECT / "config" / "detectors" / "retinanet_swin_w20.py").model
+    swin.backbone.drop_path_rate = 0.5
+    for stochastic in (False, True):
+        model = distiller(
+            retinanet(), swin, losses=[{"type": "cwd"}], stochastic_depth=stochastic
+        ).train()
+        data = model.data_preprocessor(batch(), True)
+        one, other = (
+            model._teacher_features(data["inputs"], data["data_samples"]).fpn[0] for _ in range(2)
+        )
+        assert torch.equal(one, other) is not stochastic

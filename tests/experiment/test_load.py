@@ -28,6 +28,13 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("teachers.coco", {"confg": "x"}, "teachers.coco.confg", "unknown key"),
     ("methods.cwd", {"losses": [{"type": "cwd", "tau": 1}]}, "methods.cwd.losses.0.tau", "unknown"),
     ("pipeline.size", [0, -5], "pipeline.size.0", "greater than 0"),
+    ("methods.fm.tap", "after", "methods.fm.tap", "'after_norm' or 'before_norm'"),
+    (
+        "methods.g",
+        {"losses": [{"type": "pgd"}], "tap": "before_norm"},
+        "methods.g.tap",
+        "pgd looks at the head",
+    ),
     ("runs.progressive.order", ["a", "z"], "runs.progressive.order", "no teacher 'z'"),
     ("runs.progressive.order", "bsg", "runs.progressive.order", "bsg"),
     ("runs.progressive.order", [], "runs.progressive.order", "is empty"),
