@@ -24,6 +24,10 @@ class UserError(Exception):
         super().__init__(" ".join(line.split()))
 
 
+class MachineError(UserError):
+    """Something is wrong with this machine; on another one the same may work."""
+
+
 class DivergedError(UserError):
     """A training's loss is not finite any more, and will not become so again."""
 

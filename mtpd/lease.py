@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from filelock import Timeout, UnixFileLock
 
-from mtpd.errors import UserError
+from mtpd.errors import MachineError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 FOLDER = "MTPD_GPU_LOCKS"
@@ -77,7 +77,7 @@ def leased_gpus(count: int, poll_seconds: float = 1.0) -> Iterator[tuple[str, ..
         The devices' UUIDs; numbers where neither ``nvidia-smi`` nor torch knows the UUIDs.
 
     Raises:
-        UserError: There are not as many GPUs, or an environment variable is wrong.
+        MachineError: There are not as many GPUs, or an environment variable is wrong.
     """
     with ExitStack() as stack:
         devices: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ def _usable(count: int) -> tuple[str, ...]:
         raise _wrong("names a device twice")
     if len(found) < count:
         where = f"{VISIBLE}={os.environ[VISIBLE]}" if restricted else "this machine"
-        raise UserError(
+        raise MachineError(
             where,
             f"the job wants {count} GPU{'s' if count > 1 else ''} and may use {len(found)}",
             "lower gpus under the experiment's resources, or give it more devices",
@@ -142,7 +142,7 @@ def installed_gpus() -> list[Gpu]:
     must not have used CUDA before its devices are chosen.
 
     Raises:
-        UserError: The driver does not answer.
+        MachineError: The driver does not answer.
     """
     environment = {key: value for key, value in os.environ.items() if key != VISIBLE}
     environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
@@ -161,7 +161,7 @@ def installed_gpus() -> list[Gpu]:
             )
         except subprocess.TimeoutExpired as error:
             problem = f"has not listed the GPUs within {QUERY_SECONDS} seconds"
-            raise UserError(command[0], problem, "mend the GPU's driver") from error
+            raise MachineError(command[0], problem, "mend the GPU's driver") from error
         if done.returncode == 0:
             return _listed(done.stdout)
     return []
@@ -189,7 +189,7 @@ def _locked(count: int, devices: Sequence[str], poll_seconds: float) -> Iterator
         except (OSError, NotImplementedError) as error:
             problem = f"no lock can be had there ({getattr(error, 'strerror', None) or error})"
             remedy = f"set {FOLDER} to a writable folder on a local disk"
-            raise UserError(folder, problem, remedy) from error
+            raise MachineError(folder, problem, remedy) from error
         if taken:
             break
         if not waiting:
@@ -239,7 +239,7 @@ def _folder() -> Path:
     folder = Path(chosen) if chosen else DEFAULT_FOLDER
     if not folder.is_absolute():
         problem = f"{chosen!r} is relative, so it is another folder for every working folder"
-        raise UserError(FOLDER, problem, "give an absolute path")
+        raise MachineError(FOLDER, problem, "give an absolute path")
     mask = os.umask(0)
     try:
         # As the temporary folder: all may add locks, and take away none but their own.
@@ -247,7 +247,7 @@ def _folder() -> Path:
     except OSError as error:
         where = FOLDER if chosen else folder
         problem = f"cannot make the folder '{folder}' ({error.strerror})"
-        raise UserError(where, problem, f"set {FOLDER} to a folder that may be made") from error
+        raise MachineError(where, problem, f"set {FOLDER} to a folder that may be made") from error
     finally:
         os.umask(mask)
     return folder
@@ -267,8 +267,8 @@ def _visible(devices: Sequence[str]) -> Iterator[None]:
             os.environ[VISIBLE] = before
 
 
-def _wrong(problem: str) -> UserError:
+def _wrong(problem: str) -> MachineError:
     value = os.environ[VISIBLE]
-    return UserError(
+    return MachineError(
         f"{VISIBLE}={value}", problem, "give numbers or UUIDs as nvidia-smi -L lists them"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -295,4 +296,9 @@ def _with_torch(context: Context, threads: int) -> Context:
 
     torch.set_num_threads(threads)
     cv2.setNumThreads(0)
+    if os.environ.get("CUDA_VISIBLE_DEVICES") and not torch.cuda.is_available():
+        logging.getLogger(__name__).warning(
+            "the job has a GPU (%s) that this PyTorch cannot use: it works on the CPU",
+            os.environ["CUDA_VISIBLE_DEVICES"],
+        )
     return context

@@ -55,10 +55,14 @@ class NeckTap:
         neck.register_forward_pre_hook(lambda *_: self._convolved.clear())
         for convolution in last_convolutions(neck):
             convolution.register_forward_hook(self._add)
-        neck.register_forward_hook(lambda *_: self._keep(neck, None, self._convolved))
+        neck.register_forward_hook(self._keep_convolved)
 
     def _add(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
         self._convolved.append(output)
+
+    def _keep_convolved(self, module: nn.Module, inputs: Any, _output: Any) -> None:
+        self._keep(module, inputs, self._convolved)
+        self._convolved.clear()
 
     def _keep(self, _module: nn.Module, _inputs: Any, output: Sequence[Tensor]) -> None:
         self._maps = tuple(output)
@@ -95,7 +99,9 @@ def last_convolutions(neck: nn.Module) -> list[nn.Module]:
     """
     modules = list(getattr(neck, "fpn_convs", []))
     found = [getattr(module, "conv", None) for module in modules]
-    if not found or None in found or len(found) != neck.num_outs:
+    # A path aggregation FPN has further convolutions after these.
+    further = hasattr(neck, "pafpn_convs")
+    if not found or None in found or len(found) != neck.num_outs or further:
         raise UserError(
             type(neck).__name__,
             "has not one convolution for each level, so there are no maps before a norm",

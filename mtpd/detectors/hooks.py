@@ -61,10 +61,11 @@ def _mean_of_all(figures: dict[str, float]) -> dict[str, float]:
 def _memory_of_all() -> dict[str, int]:
     """Most memory in use, in MiB: of all processes together, and of the GPU that used most.
 
-    Of the loading processes of a training process only the largest is known.
+    Of loading processes, what they hold now.
     """
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    own = sum(resource.getrusage(kind).ru_maxrss for kind in kinds) // 1024  # Linux counts in KiB
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # Linux counts in KiB
+    loaders = psutil.Process().children(recursive=True)
+    own += sum(loader.memory_info().rss for loader in loaders) // 2**20
     found = {"peak_memory_mib": sum(gathered(own))}
     if torch.cuda.is_available():
         found["peak_gpu_memory_mib"] = max(gathered(torch.cuda.max_memory_reserved() // 2**20))

@@ -104,6 +104,7 @@ class TrainingStateHook(Hook):
         self._stop: str | None = None
         # What is due as soon as gradients are not being summed up over several iterations.
         self._must_save = self._must_stop = False
+        self._last_saved: int | None = None
         self._saved = self._reported = self._began = time.monotonic()
         self._since = 0
         self._end_of_job: float | None = None
@@ -150,7 +151,7 @@ class TrainingStateHook(Hook):
         done = runner.iter + 1
         took = time.monotonic() - self._iteration_began
         self._longest_iteration = max(self._longest_iteration, took)
-        self._look_at_the_clock()
+        self._look_at_the_clock(runner)
         last = batch_idx + 1 == len(runner.train_dataloader)
         self._must_stop = self._must_stop or self._is_asked(done, last)
         self._must_save = self._must_save or self._must_stop or last or self._is_due(done)
@@ -173,16 +174,16 @@ class TrainingStateHook(Hook):
         data_batch: Any = None,  # noqa: ARG002
         outputs: Any = None,  # noqa: ARG002
     ) -> None:
-        """End between two images of the validation, if the epoch's last iteration is saved.
+        """End between two images of the validation, if there is a state to go on from.
 
         Raises:
             Interrupted: A signal has asked for it.
         """
         if world_size() == 1:
-            self._look_at_the_clock()
+            self._look_at_the_clock(runner)
         # Several processes would have to agree here too; they end at the next iteration.
-        if self._stop and world_size() == 1 and not self._must_save:
-            self._end(runner, runner.iter)
+        if self._stop and world_size() == 1 and self._last_saved is not None:
+            self._end(runner, self._last_saved)
         if time.monotonic() - self._reported > PROGRESS_SECONDS:
             self._report(runner, runner.iter, "validating")
 
@@ -204,10 +205,11 @@ class TrainingStateHook(Hook):
     def _ask_to_stop(self, number: int, _frame: FrameType | None) -> None:
         self._stop = f"{signal.Signals(number).name} received"
 
-    def _look_at_the_clock(self) -> None:
+    def _look_at_the_clock(self, runner: Runner) -> None:
         """Ask the job to end if its time is nearly up."""
-        # Several processes agree only every few iterations.
-        until_asked = self._longest_iteration * (AGREE_EVERY if world_size() > 1 else 1)
+        # Several processes agree only every few iterations, and gradients may be summed over some.
+        summed = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
+        until_asked = self._longest_iteration * summed * (AGREE_EVERY if world_size() > 1 else 1)
         if self._stop is None and is_near(self._end_of_job, self._longest_save, until_asked):
             self._stop = "the job's time is nearly up"
 
@@ -225,6 +227,7 @@ class TrainingStateHook(Hook):
         state = _state(runner, done, done_in_epoch)
         if is_main_process():
             self.states.save(done, state)
+        self._last_saved = done
         self._longest_save = max(self._longest_save, time.monotonic() - self._saved)
 
     def _end(self, runner: Runner, done: int) -> None:

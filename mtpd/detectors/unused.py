@@ -10,16 +10,26 @@ from mtpd.settings.experiment import Training
 
 USED = (
     "model", "optim_wrapper", "param_scheduler", "custom_hooks", "custom_imports",
-    "train_cfg.max_epochs", "train_dataloader.batch_size", "train_dataloader.dataset",
-    "test_dataloader.dataset", "train_pipeline", "test_pipeline",
+    "train_cfg.max_epochs", "train_dataloader.batch_size", "find_unused_parameters",
+    "model_wrapper_cfg",
 )  # fmt: skip
-"""Parts of a config that take effect here. Of data sets it is the pipelines, and repetitions."""
+"""Parts of a config that take effect here."""
+
+PIPELINES = ("train_dataloader.dataset", "test_dataloader.dataset")
+"""Parts that do so where the experiment has no ``pipeline.size``; of data sets it is the pipelines,
+and repetitions."""
 
 SAMPLERS = ("DefaultSampler", "AspectRatioBatchSampler")
 REPETITIONS = ("RepeatDataset", "MultiImageMixDataset")
 
 
-def unused(config: Config, options: Iterable[str], training: Training, images: int) -> list[str]:
+def unused(
+    config: Config,
+    options: Iterable[str],
+    training: Training,
+    images: int,
+    own_pipelines: bool = True,
+) -> list[str]:
     """One sentence for everything that has no effect, or another one than it seems.
 
     Args:
@@ -27,18 +37,19 @@ def unused(config: Config, options: Iterable[str], training: Training, images: i
         options: Dotted keys of the experiment's options.
         training: As it applies to the detector.
         images: Of one step, all GPUs together.
+        own_pipelines: Whether images go through the config's own pipelines.
     """
     return [
-        *_of_options(options),
+        *_of_options(options, USED + PIPELINES if own_pipelines else USED),
         *_of_data(config),
         *_of_weights(config),
         *_of_rate(config, training, images),
     ]
 
 
-def _of_options(options: Iterable[str]) -> Iterator[str]:
+def _of_options(options: Iterable[str], used: Iterable[str]) -> Iterator[str]:
     for option in options:
-        if not any(f"{option}.".startswith(f"{used}.") for used in USED):
+        if not any(f"{option}.".startswith(f"{part}.") for part in used):
             yield f"options.{option} has no effect: use the experiment's own settings"
 
 

@@ -44,6 +44,8 @@ class _Shown(nn.Module):
 
     def __init__(self, distiller: Any) -> None:
         super().__init__()
+        for name, parameter in distiller.student.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
         for name, part in distiller.student.named_children():
             self.add_module(name, part)
         self.losses = distiller.losses

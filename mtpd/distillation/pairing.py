@@ -76,9 +76,11 @@ class Pair:
 
     @property
     def same_levels(self) -> bool:
-        """Whether all levels are paired, and those of one index with each other."""
-        sides = self.student, self.teacher
-        return all(side.levels == tuple(range(len(side.anatomy.levels))) for side in sides)
+        """Whether both necks give levels of the same strides, paired or not."""
+        own, other = (
+            [level.stride for level in side.anatomy.levels] for side in (self.student, self.teacher)
+        )
+        return own == other
 
 
 def anatomy_of(detector: nn.Module, adapter: DenseHeadAdapter | None = None) -> Anatomy:

@@ -83,7 +83,8 @@ class TeacherMaps:
             for turned, maps in enumerate(computed):
                 self._keep(rows, [side ^ turned for side in sides], maps)
             found = self._read(rows, sides)
-            assert found is not None, "they were just kept"
+            if found is None:  # another process is writing the same maps
+                return [level[: len(samples)].half().float() for level in computed[0]]
         return [torch.from_numpy(level).to(inputs.device).float() for level in found]
 
     def _compute(self, inputs: Tensor, samples: Sequence[Any], compute: Compute) -> list[Maps]:

@@ -1,9 +1,10 @@
 """Failures that would be the same again: they are told at once, not found out once more.
 
 A scheduler tries a failed job again, which helps after a lost node and not with a wrong input. So
-what a job has failed by is noted under its identity. A training that diverged does so until
-something that it depends on changes. Other failures may lie in the surroundings, such as a missing
-library: they hold for the retries of one run of the workflow.
+what a job has failed by is noted under its identity and what else may matter. A training that
+diverged does so until something of that changes. Other failures may lie in the surroundings, such
+as a missing library: they hold for the retries of one run of the workflow. What is wrong with the
+machine is not noted: the next attempt may get another.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mtpd.errors import DivergedError, UserError
+from mtpd.errors import DivergedError, MachineError, UserError
 from mtpd.files import read_json, write_json
 from mtpd.settings.runtime import RUN
 
 
 class Failures:
-    """Notes of failures, by the identity of what was to be made.
+    """Notes of failures, by a digest of all that may have led to them.
 
     Args:
         folder: Of the notes.
@@ -27,13 +28,13 @@ class Failures:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def check(self, identity: str) -> None:
+    def check(self, key: str) -> None:
         """Fail as before, if that is known.
 
         Raises:
             UserError: The failure that is noted.
         """
-        path = self._path(identity)
+        path = self._path(key)
         if not path.exists():
             return
         note = read_json(path, "delete it")
@@ -43,13 +44,13 @@ class Failures:
         problem = f"{note['problem']} (as at {note['when']}; delete {path} to try once more)"
         raise kind(note["where"], problem, note["remedy"])
 
-    def note(self, identity: str, error: UserError) -> None:
+    def note(self, key: str, error: UserError) -> None:
         """Note that it failed, where it would fail again."""
         diverged, run = isinstance(error, DivergedError), os.environ.get(RUN, "")
-        if not (diverged or run):
+        if isinstance(error, MachineError) or not (diverged or run):
             return
         write_json(
-            self._path(identity),
+            self._path(key),
             {
                 "where": error.where,
                 "problem": error.problem,
@@ -60,9 +61,9 @@ class Failures:
             },
         )
 
-    def forget(self, identity: str) -> None:
+    def forget(self, key: str) -> None:
         """Take a note away, if there is one."""
-        self._path(identity).unlink(missing_ok=True)
+        self._path(key).unlink(missing_ok=True)
 
-    def _path(self, identity: str) -> Path:
-        return self._folder / f"{identity}.json"
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.json"

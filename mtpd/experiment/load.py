@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from mtpd.chains import check_name
 from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
+from mtpd.experiment.runs import teachers_at_most
 from mtpd.files import in_full
 from mtpd.layout import RESERVED, Layout
 from mtpd.settings.experiment import Detector, Experiment
@@ -94,20 +95,19 @@ def _check_lengths(path: Path, experiment: Experiment) -> None:
 
     It calls the folder of a job's log by experiment, method and chain.
     """
-    names = sorted(map(len, experiment.teachers), reverse=True)
-    runs = experiment.runs.values()
-    for method in experiment.methods:
-        # The longest chain that a strategy may choose, and those that are written out.
-        allowed = experiment.ordering.max_teachers or len(names)
-        chains = [sum(names[:allowed]) + allowed - 1]
-        chains += [len("+".join(run.order)) for run in runs if not isinstance(run.order, str)]
-        total = len(path.stem) + len(method) + max(chains) + len("__@999~9999")
+    names = sorted(experiment.teachers, key=len, reverse=True)
+    for name, run in experiment.runs.items():
+        # The longest chain that a strategy may choose.
+        chosen = names[: teachers_at_most(experiment, run)]
+        teachers = chosen if isinstance(run.order, str) else run.order
+        chain = len("+".join(teachers)) + len("@999~9999")
+        total = len(f"{path.stem}_{run.method}_") + chain
         if total > NAME_MAX:
             raise UserError(
-                f"{path}: methods.{method}",
-                f"experiment, method and a chain of {allowed} teachers make a name of up to "
+                f"{path}: runs.{name}",
+                f"experiment, method and a chain of {len(teachers)} teachers make a name of up to "
                 f"{total} characters, and file systems take {NAME_MAX}",
-                "give shorter names, or set ordering.max_teachers",
+                "give shorter names, or set max_teachers",
             )
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mtpd import __version__
 from mtpd.data.sources import own_annotations
 from mtpd.errors import UserError
 from mtpd.experiment.failures import Failures
 from mtpd.experiment.keeping import keep
 from mtpd.experiment.recipes import Made, Recipe, Recipes, Task, prepared_parts
 from mtpd.experiment.records import Record
-from mtpd.files import read_json, remove_with_empty_folders
+from mtpd.files import digest_of, read_json, remove_with_empty_folders
 from mtpd.store import Store
 
 logger = logging.getLogger(__name__)
@@ -55,27 +57,36 @@ def make(
     identity = recipe.identity(inputs)
     with _alone(store, recipe, identity), _unfinished(recipe, place):
         if not (_taken(store, recipe, identity) and taken()):
-            _worked(store, identity, work)
+            _worked(store, _circumstances(recipes, task, identity), work)
             _check_unchanged(recipes.again(), task, identity)
             keep(store, recipe, identity, recipes.layout.experiment)
     outputs = prepared_parts(recipes.layout.dataset) if task.rule == "data" else {}
     Record(identity, recipe.settings, inputs, outputs).save(place)
 
 
-def _worked(store: Store, identity: str, work: Callable[[], Any]) -> None:
+def _circumstances(recipes: Recipes, task: Task, identity: str) -> str:
+    """Digest of the identity, and of what may make a difference to whether the work succeeds."""
+    experiment = recipes.experiment
+    teacher = experiment.method(task.names[0]).teacher if task.rule == "stage" else None
+    versions = [__version__, version("torch"), version("mmdet")]
+    gpus = experiment.resources.train.gpus
+    return digest_of([identity, gpus, teacher and teacher.model_dump(), versions])
+
+
+def _worked(store: Store, key: str, work: Callable[[], Any]) -> None:
     """Do the work, unless it is known how it fails.
 
     Raises:
         UserError: It fails, or has failed before and would again.
     """
     failures = Failures(store.failures)
-    failures.check(identity)
+    failures.check(key)
     try:
         work()
     except UserError as error:
-        failures.note(identity, error)
+        failures.note(key, error)
         raise
-    failures.forget(identity)
+    failures.forget(key)
 
 
 @contextmanager

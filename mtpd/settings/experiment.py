@@ -165,8 +165,8 @@ class ImagePipeline(Settings):
     workers: int | None = Field(
         default=None,
         ge=0,
-        description="Data-loading processes of a training process; none: as many as it has "
-        "threads if it has a GPU, otherwise 0",
+        description="Data-loading processes of a process; none: as many as it has threads if "
+        "it has a GPU, otherwise 0",
     )
 
     @model_validator(mode="after")

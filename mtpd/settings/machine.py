@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
+
+from mtpd.lease import installed_gpus
 
 AUTO_GPUS = "MTPD_AUTO_GPUS"
 """Environment variable by which the workflow tells its jobs what ``gpus: auto`` is: they may run on
@@ -22,4 +25,10 @@ def gpus_here() -> int:
     visible = os.environ.get(VISIBLE)
     if visible is not None:
         return int(visible.split(",")[0].strip() not in NONE)
-    return int(any(Path("/dev").glob("nvidia[0-9]*")))
+    return int(_has_gpu())
+
+
+@cache
+def _has_gpu() -> bool:
+    """Whether there is one that answers; asked where a device file speaks for it."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) and bool(installed_gpus())

@@ -23,6 +23,7 @@ from mtpd.detectors.trial import try_a_step
 from mtpd.detectors.unused import unused
 from mtpd.detectors.weights import load_start, load_weights
 from mtpd.distillation.losses import build_loss
+from mtpd.distillation.losses.base import DistillationLoss
 from mtpd.distillation.pairing import Anatomy, anatomy_of, pair
 from mtpd.errors import UserError
 from mtpd.files import read_json, write_json
@@ -65,6 +66,7 @@ def check_pair(context: Context, method: str, teacher: str) -> None:
     _check_precision(context, f"methods.{method}", config)
     _check_schedule(f"methods.{method}", config, nn.Linear(1, 1), student.head)
     losses = [build_loss(settings, paired) for settings in experiment.method(method).losses]
+    _check_reading(f"methods.{method}", losses, other, config.train_dataloader.batch_size)
     if experiment.method(method).tap == "before_norm":
         for name in names:
             _check_tap(context, method, name)
@@ -77,6 +79,24 @@ def check_pair(context: Context, method: str, teacher: str) -> None:
             "losses": [loss.settings.model_dump() for loss in losses],
         },
     )
+
+
+def _check_reading(
+    where: str, losses: list[DistillationLoss], teacher: Anatomy, batch_size: int
+) -> None:
+    """The release of PGD knows strides for as many images of a GPU as GFL has levels.
+
+    Raises:
+        UserError: There are more images.
+    """
+    released = any(getattr(loss.settings, "reading", "text") == "release" for loss in losses)
+    levels = len(teacher.levels)
+    if released and teacher.head == "GFLHead" and batch_size > levels:
+        raise UserError(
+            f"{where}: reading",
+            f"GFL's release has strides for {levels} images of a GPU, not {batch_size}",
+            f"set training.batch_size to at most {levels}, or reading to text",
+        )
 
 
 def _check_tap(context: Context, method: str, name: str) -> None:
@@ -146,6 +166,7 @@ def _say_unused(context: Context, name: str, batch_size: int) -> None:
         experiment.detector(name).options,
         experiment.detector_training(name),
         images,
+        experiment.pipeline.size is None,
     )
     if gpus_here() and not experiment.resources.train.gpus:
         found.append("a GPU is here, and resources.train.gpus is 0: training will not use it")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mmengine.config import Config
 
@@ -58,13 +58,15 @@ class Context:
         one = self.dataset.splits["train"].image_size is not None
         return one and self.experiment.pipeline.size is not None
 
-    @cached_property
-    def pipeline(self) -> ImagePipeline:
-        """The experiment's, with as many loading processes as the resources allow if none say."""
-        given, train = self.experiment.pipeline, self.experiment.resources.train
+    def pipeline(self, kind: Literal["train", "infer"]) -> ImagePipeline:
+        """The experiment's, with as many loading processes as a job's resources allow.
+
+        If the experiment gives a number, with that.
+        """
+        given, resources = self.experiment.pipeline, getattr(self.experiment.resources, kind)
         if given.workers is not None:
             return given
-        workers = train.threads // train.gpus if train.gpus else 0
+        workers = resources.threads // resources.gpus if resources.gpus else 0
         return given.model_copy(update={"workers": workers})
 
     @cached_property
@@ -115,7 +117,7 @@ class Context:
     def detector_config(self, name: str, training: Training, seed: int | None = None) -> Config:
         """Config of the detector ``name`` with the experiment's data."""
         config = base_config(name, self.experiment.detector(name), self.dataset)
-        data_config(config, self.dataset, self.pipeline, training, self._seed(seed))
+        data_config(config, self.dataset, self.pipeline("train"), training, self._seed(seed))
         return config
 
     def set_training(

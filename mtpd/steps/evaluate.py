@@ -115,7 +115,7 @@ def _detect(
         Runner(
             model=model,
             work_dir=str(folder.path / "runs"),
-            test_dataloader=test_loader(config, dataset, split, context.pipeline),
+            test_dataloader=test_loader(config, dataset, split, context.pipeline("infer")),
             test_evaluator=Evaluator([writer]),
             test_cfg={"type": "TestLoop"},
             default_scope="mmdet",

@@ -22,15 +22,22 @@ def train_stage(context: Context, method: str, chain: Chain) -> None:
     options: dict[str, Any] = {}
     if chain.last.teacher is not None:
         names = context.experiment.student.name, chain.last.teacher
-        checks = [context.layout.detector(name).check for name in names]
-        if all(check.exists() for check in checks):
-            options["anatomies"] = [read_json(check) for check in checks]
+        options["anatomies"] = _anatomies([context.layout.detector(name).check for name in names])
         obstacle = _obstacle(context, method, config)
         if obstacle is None:
             options["teacher_maps"] = _teacher_maps(context, method, chain, config)
         else:
             logger.info("the teacher sees every batch: %s", obstacle)
     context.train(config, recipe.task, context.layout.stage(method, str(chain)), options)
+
+
+def _anatomies(checks: list[Path]) -> list[dict[str, Any]] | None:
+    """What the checks found of student and teacher; None where they know less than is needed."""
+    found = [read_json(check) for check in checks if check.exists()]
+    levels = [level for each in found for level in each.get("levels", [])]
+    # What an earlier version wrote does not say which levels are only pooled.
+    is_known = len(found) == len(checks) and all("subsampled" in level for level in levels)
+    return found if is_known else None
 
 
 def _obstacle(context: Context, method: str, config: Config) -> str | None:

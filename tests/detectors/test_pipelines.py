@@ -34,7 +34,7 @@ def test_a_scale_changes_every_size_and_nothing_else() -> None:
 def test_ranges_of_sizes_stay_tuples() -> None:
     config = read_config(str(PAPER / "gfl_r101_ms_3x.py"))
     set_pipelines(config, ImagePipeline(scale=0.24), masks=False)
-    assert config.train_pipeline[2].scale == [(320, 154), (320, 192)]
+    assert config.train_pipeline[2].scale == [(320, 115), (320, 230)]
     assert all(isinstance(scale, tuple) for scale in config.train_pipeline[2].scale)
 
 

@@ -29,7 +29,11 @@ def test_nothing_to_say() -> None:
             "dataset": {"type": "RepeatDataset", "dataset": {"type": "CocoDataset"}},
         },
     }
-    assert said(config, "model.neck.num_outs", "train_dataloader.batch_size") == []
+    used = ("model.neck.num_outs", "train_dataloader.batch_size", "find_unused_parameters")
+    pipeline = "train_dataloader.dataset.pipeline.2.scale"
+    assert said(config, *used, pipeline) == []
+    (only,) = unused(Config(config), [*used, pipeline], Training(), 16, own_pipelines=False)
+    assert only.startswith(f"options.{pipeline} has no effect")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +58,7 @@ def test_what_is_left_out(config: dict[str, Any], words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["train_dataloader.num_workers", "val_evaluator", "default_hooks.checkpoint.interval"]
+    "option", ["train_dataloader.num_workers", "val_evaluator", "train_pipeline.2.scale"]
 )
 def test_options_without_effect(option: str) -> None:
     assert said({}, option, "model.backbone.depth") == [

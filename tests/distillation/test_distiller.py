@@ -447,9 +447,18 @@ def test_a_neck_that_pools_has_no_maps_before_a_norm() -> None:
         distiller(mask_rcnn(), normed(), losses=[{"type": "cwd"}], before_norm=True)
 
 
+def test_a_neck_with_further_convolutions_has_none_either() -> None:
+    other = normed()
+    other["neck"]["type"] = "PAFPN"
+    with pytest.raises(UserError, match="PAFPN: has not one convolution for each level"):
+        distiller(other, normed(), losses=[{"type": "cwd"}], before_norm=True)
+
+
 def test_a_pooled_level_is_not_distilled_twice() -> None:
     """Mask R-CNN's last level is a subsample of the one before; RetinaNet's is not."""
-    assert distiller(mask_rcnn(), mask_rcnn()).pair.strides == (4, 8, 16, 32)
+    same = distiller(mask_rcnn(), mask_rcnn()).pair
+    assert same.strides == (4, 8, 16, 32)
+    assert same.same_levels  # so that the student can inherit the whole neck
     assert 64 in distiller(mask_rcnn(), retinanet()).pair.strides
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import mmdet.engine.optimizers  # noqa: F401  registers MMDetection's constructor
 import pytest
+import torch
 from detector_models import retinanet
 from mmdet.registry import MODELS
 from mmengine.optim import build_optim_wrapper
@@ -55,7 +56,9 @@ def test_rates_fall_by_the_student_s_own_names(decay: str) -> None:
     student = retinanet()
     described = {"student": student, "teacher": retinanet(), "losses": [{"type": "mgd"}]}
     distiller, plain = MODELS.build({"type": "Distiller", **described}), MODELS.build(student)
-    distiller.student.backbone, plain.backbone = SmallConvNeXt(), SmallConvNeXt()
+    for model in (distiller.student, plain):
+        model.backbone = SmallConvNeXt()
+        model.level_embed = nn.Parameter(torch.zeros(2))  # as detectors of DETR's kind have
     paramwise = {"decay_rate": 0.5, "decay_type": decay, "num_layers": 6}
     alone = rates(plain, "", INNER, **paramwise)
     inside = rates(distiller, "student.", "StudentOptimWrapperConstructor", **paramwise, of=INNER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import logging
 import os
@@ -128,6 +129,17 @@ def test_damaged_maps_are_computed_again(options: dict[str, Any], file: str, n_b
     for seed in (1, 2):
         epoch(TeacherMaps(**options), teacher, seed)
     assert len(teacher.batches) == 2
+
+
+def test_two_that_write_the_same_maps_at_once(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was just kept does not fit its sum: the maps are right all the same."""
+    maps, teacher = TeacherMaps(**options), Teacher()
+    numbers = itertools.count(1)
+    monkeypatch.setattr("mtpd.distillation.teacher_maps._sum", lambda _: next(numbers))
+    epoch(maps, teacher, 0)
+    assert teacher.batches == [BATCH] * 6
 
 
 def off(maps: TeacherMaps) -> None:

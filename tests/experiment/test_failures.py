@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mtpd.errors import DivergedError, UserError
+from mtpd.errors import DivergedError, MachineError, UserError
 from mtpd.experiment.failures import Failures
 from mtpd.launch import LAUNCHED, SAID, launch, say_failed
 from mtpd.settings.runtime import RUN
@@ -36,6 +36,12 @@ def test_a_step_by_hand_is_always_tried(
     monkeypatch.delenv(RUN, raising=False)
     failures.note("identity", WRONG)
     failures.check("identity")
+
+
+def test_another_machine_may_do(failures: Failures, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUN, "first")
+    failures.note("key", MachineError("driver", "does not answer", "mend it"))
+    failures.check("key")
 
 
 def test_a_training_that_diverged_does_so_again(

@@ -156,12 +156,12 @@ def test_every_experiment_of_the_project_loads(path: Path, monkeypatch: pytest.M
 
 def test_names_must_fit_into_one_name_together(write_experiment: Callable[..., Path]) -> None:
     """Snakemake's plugin for Slurm calls a log's folder by experiment, method and chain."""
-    teachers = {f"{letter * 60}": MICRO["teachers"]["a"] for letter in "abc"}
-    changes = [
-        ("teachers", teachers),
-        ("runs", {}),
-        ("methods", {"m" * 60: MICRO["methods"]["fm"]}),
-    ]
-    with pytest.raises(UserError, match=r"a chain of 3 teachers .* up to 2\d\d characters"):
-        load_experiment(write_experiment(*changes))
-    load_experiment(write_experiment(*changes, ("ordering.max_teachers", 2)))
+    teachers = {letter * 60: MICRO["teachers"]["a"] for letter in "abc"}
+    method = "m" * 60
+    changes = [("teachers", teachers), ("methods", {method: MICRO["methods"]["fm"]})]
+    chosen = ("runs", {"chosen": {"method": method, "order": "bgs"}})
+    with pytest.raises(UserError, match=r"runs.chosen: .* a chain of 3 teachers .* 2\d\d charac"):
+        load_experiment(write_experiment(*changes, chosen))
+    load_experiment(write_experiment(*changes, chosen, ("ordering.max_teachers", 2)))
+    written = ("runs", {"written": {"method": method, "order": ["a" * 60, "b" * 60]}})
+    load_experiment(write_experiment(*changes, written))

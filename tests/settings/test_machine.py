@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mtpd.settings import machine
 from mtpd.settings.experiment import JobResources, Resources
 from mtpd.settings.machine import AUTO_GPUS, gpus_here
 
@@ -21,6 +22,19 @@ def test_what_cuda_may_see_decides(
     assert Resources().gpus == expected
     assert Resources(gpus="auto").gpus == expected
     assert Resources(gpus=4).gpus == 4
+
+
+@pytest.mark.parametrize(("listed", "expected"), [([object()], 1), ([], 0)])
+def test_a_gpu_that_does_not_answer_is_none(
+    listed: list[object], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(AUTO_GPUS, raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(machine.Path, "glob", lambda *_: iter(["/dev/nvidia0"]))
+    monkeypatch.setattr(machine, "installed_gpus", lambda: listed)
+    machine._has_gpu.cache_clear()
+    assert gpus_here() == expected
+    machine._has_gpu.cache_clear()
 
 
 def test_jobs_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

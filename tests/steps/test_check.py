@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from micro import MICRO, SMALL, changed
+from micro import MICRO, PROJECT, SMALL, changed
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -124,6 +124,22 @@ def test_levels_that_share_no_stride(context: Callable[..., Context]) -> None:
     with pytest.raises(UserError, match="student and a: their FPN levels share no stride"):
         check_pair(checked, "fm", "a")
     assert not checked.layout.pair("fm", "a").exists()
+
+
+def test_gfl_as_released_for_more_images_than_levels(context: Callable[..., Context]) -> None:
+    gfl = str(PROJECT / "config" / "detectors" / "gfl_small.py")
+    loss = {"type": "pgd", "reading": "release"}
+    checked = context(
+        ("student.config", gfl),
+        ("teachers", {"a": {"config": gfl}}),
+        ("methods.fm.losses", [loss]),
+        ("runs", {}),
+        ("training.batch_size", 6),
+    )
+    for name in ("student", "a"):
+        check_detector(checked, name)
+    with pytest.raises(UserError, match=r"strides for \d images of a GPU, not 6"):
+        check_pair(checked, "fm", "a")
 
 
 @pytest.mark.parametrize(
@@ -319,7 +335,8 @@ def test_loading_processes(
     context: Callable[..., Context], resources: dict[str, int], given: int | None, workers: int
 ) -> None:
     opened = context(("resources", {"train": resources}), ("pipeline.workers", given))
-    assert opened.pipeline.workers == workers
+    assert opened.pipeline("train").workers == workers
+    assert opened.pipeline("infer").workers == (given or 0)
     config = opened.training_config(
         "student", opened.experiment.training, opened.layout.detector("student")
     )
