@@ -60,6 +60,7 @@ def short_proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
     return Proof(tmp_path_factory.mktemp("proof"))
 
 
+@pytest.mark.slow
 def test_a_short_one(short_proof: Proof) -> None:
     """The harness itself, in every run of the tests: one detector from the zoo, one trained."""
     run_to_the_end(short_proof, "pgd_gfl")

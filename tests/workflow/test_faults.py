@@ -74,7 +74,13 @@ def test_a_killed_workflow_goes_on(project: Project) -> None:
     assert {name: weights(project, name) for name in ("student", "a")} == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "terminal"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="Ctrl-C"),
+        pytest.param(signal.SIGHUP, id="terminal", marks=pytest.mark.slow),
+    ],
+)
 def test_a_workflow_that_ends_with_its_terminal_goes_on(
     project: Project, number: signal.Signals
 ) -> None:
@@ -108,6 +114,7 @@ def test_two_workflows_on_one_folder(project: Project) -> None:
         assert "Directory cannot be locked" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_set_back(project: Project) -> None:
     """A teacher is from tomorrow: Snakemake refuses what is made of it, but nothing is lost."""
     project.run("--until", "train")
