@@ -258,7 +258,9 @@ def say_idle_gpus():
     """Say which experiments leave the GPU of this machine unused."""
     for name in WORKFLOW.experiments:
         if gpus_here() and not experiment_named(name).resources.train.gpus:
-            text = "a GPU is here, and resources.train.gpus is 0: it will train on the CPU"
+            text = (
+                "a GPU is here, and resources.train.gpus is 0: it will train on the CPU"
+            )
             print(f"{name}: {text}", file=sys.stderr)
 
 
