@@ -474,3 +474,30 @@ def test_stochastic_depth_of_the_teacher() -> None:
             model._teacher_features(data["inputs"], data["data_samples"]).fpn[0] for _ in range(2)
         )
         assert torch.equal(one, other) is not stochastic
+
+
+@pytest.mark.parametrize(
+    ("options", "tolerance"),
+    [
+        ({"teacher_precision": "bf16"}, 0.1),
+        ({"teacher_precision": "fp32"}, 0),
+        ({"channels_last": True}, 1e-4),
+    ],
+    ids=["bf16", "fp32", "channels_last"],
+)
+def test_how_the_teacher_s_pass_is_computed(options: dict[str, Any], tolerance: float) -> None:
+    described = retinanet(), retinanet_of_width(48)
+    plain, other = distiller(*described), distiller(*described, **options)
+    other.load_state_dict(plain.state_dict())
+    other.teacher.load_state_dict(plain.teacher.state_dict())
+    data = plain.data_preprocessor(batch(), True)
+    maps = [
+        model._teacher_features(data["inputs"], data["data_samples"]).fpn
+        for model in (plain, other)
+    ]
+    for expected, found in zip(*maps, strict=True):
+        assert found.dtype == torch.float32
+        scale = float(expected.abs().max())
+        assert float((expected - found).abs().max()) <= tolerance * scale
+    if "bf16" in options.values():
+        assert not torch.equal(maps[0][0], maps[1][0])
