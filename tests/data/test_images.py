@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mtpd.data import images as module
-from mtpd.data.images import check_images, image_sizes
+from mtpd.data.images import Expected, check_images, image_sizes
 
 SIZE = (40, 20)
 RNG = np.random.default_rng(0)
@@ -48,14 +48,14 @@ def test_sizes_are_those_that_are_loaded(tmp_path: Path, suffix: str, turn: int)
 def test_a_quarter_turn_names_both_remedies(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     write_turned(path, 6)
-    problem, remedy = check_images([(path, *SIZE)]).problems[0]
+    problem, remedy = check_images([Expected(path, *SIZE)]).problems[0]
     assert "is 20x40 when loaded, turned as its EXIF orientation 6 says" in problem
     assert "take the orientation out of the file" in remedy
     assert "or give boxes and size of the turned picture" in remedy
     # The annotations know the turned size, so they were made of the turned picture.
-    found = check_images([(path, 20, 40)])
+    found = check_images([Expected(path, 20, 40)])
     assert (found.problems, found.notes) == ({}, {})
-    assert check_images([(path, 20, 40)], measured=True).notes == {"turned": [0]}
+    assert check_images([Expected(path, 20, 40, measured=True)]).notes == {"turned": [0]}
 
 
 @pytest.mark.parametrize(("turn", "size"), [(3, SIZE), (2, SIZE), (6, (20, 20)), (5, (20, 20))])
@@ -65,7 +65,7 @@ def test_a_turn_that_keeps_the_size_is_named(
     for name, of in (("a", 1), ("b", turn), ("c", turn)):
         write_turned(tmp_path / f"{name}.jpg", of, size)
     files = [tmp_path / f"{name}.jpg" for name in "abc"]
-    found = check_images([(file, *size) for file in files])
+    found = check_images([Expected(file, *size) for file in files])
     assert found.notes == {"turned": [1, 2]}
     line = str(found.remarks("train.json", files)[0])
     assert "2 of 3 images have an EXIF orientation, and are turned by it when loaded" in line
@@ -97,7 +97,7 @@ def test_kinds_that_are_loaded_otherwise_are_named(tmp_path: Path, note: str, na
     path = tmp_path / name
     write_kind(path)
     assert loaded(path) == SIZE
-    found = check_images([(path, *SIZE)], decode=True)
+    found = check_images([Expected(path, *SIZE)], decode=True)
     assert found.problems == {}
     assert found.notes == ({note: [0]} if note else {})
 
@@ -106,7 +106,7 @@ def test_an_image_that_opencv_does_not_decode(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     Image.fromarray(PIXELS[..., 0].astype(np.float32)).save(path)
     assert cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) is None
-    problem, remedy = check_images([(path, *SIZE)]).problems[0]
+    problem, remedy = check_images([Expected(path, *SIZE)]).problems[0]
     assert "cannot be decoded by OpenCV (TIFF, pixels of kind F)" in problem
     assert remedy == "convert it to a JPEG or PNG of 8 bits"
 
@@ -115,7 +115,7 @@ def test_large_images_are_read_and_named(tmp_path: Path) -> None:
     """Pillow refuses one of so many pixels unless told otherwise; its header is read at once."""
     path = tmp_path / "scan.png"
     Image.new("1", (18_000, 10_000)).save(path, compress_level=1)
-    found = check_images([(path, 18_000, 10_000)])
+    found = check_images([Expected(path, 18_000, 10_000)])
     assert (found.problems, found.notes) == ({}, {"large": [0]})
 
 
@@ -123,7 +123,7 @@ def test_more_pixels_than_opencv_takes(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "MOST_PIXELS", 799)
     path = tmp_path / "a.png"
     Image.new("L", SIZE).save(path)
-    problem, remedy = check_images([(path, *SIZE)]).problems[0]
+    problem, remedy = check_images([Expected(path, *SIZE)]).problems[0]
     assert "has 40x20 pixels, and OpenCV takes 799" in problem
     assert remedy == "cut it into tiles"
 
@@ -141,6 +141,6 @@ NAMES = [
 @pytest.mark.parametrize(("written", "there", "said"), NAMES)
 def test_names_that_look_alike(tmp_path: Path, written: str, there: str, said: str) -> None:
     Image.new("L", SIZE).save(tmp_path / there, format="PNG")
-    problem, _ = check_images([(tmp_path / written, *SIZE)]).problems[0]
+    problem, _ = check_images([Expected(tmp_path / written, *SIZE)]).problems[0]
     assert f"{written} does not exist; there is '{there}', which has " in problem
     assert said in problem
