@@ -14,6 +14,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mtpd.detectors.augmentation import augmented
 from mtpd.detectors.datasets import innermost
 from mtpd.detectors.own_config import CHECKPOINTS, HEADS
 from mtpd.detectors.schedule import schedule_config
@@ -69,6 +70,8 @@ def training_content(
         content["train_pipeline"] = dataset.get("pipeline", [])
     else:
         content |= _set(pipeline, "flip")
+    if pipeline.augment is not None:
+        content["augmentation"] = augmented(pipeline)
     return content
 
 

@@ -162,6 +162,10 @@ class ImagePipeline(Settings):
         description="Factor on all image sizes of the detectors' own pipelines, for a trial",
     )
     flip: float = Field(default=0.5, ge=0, le=1, description="Probability of a horizontal flip")
+    augment: Literal["light", "strong"] | None = Field(
+        default=None,
+        description="Crop, scale and colours of training images at random, beside the flip",
+    )
     workers: int | None = Field(
         default=None,
         ge=0,
@@ -173,6 +177,9 @@ class ImagePipeline(Settings):
     def _one_size(self) -> ImagePipeline:
         if self.size is not None and self.scale != 1:
             raise SettingError("scale", "changes the detectors' sizes", "give it or size, not both")
+        if self.augment is not None and self.size is None:
+            problem = "is for images of pipeline.size, and the detectors keep their own pipelines"
+            raise SettingError("augment", problem, "give size, or take it out")
         return self
 
 
