@@ -118,6 +118,13 @@ class TestFormulas:
         expected = naive_pkd(student.fpn, teacher.fpn, 6)
         assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-10)
 
+    @pytest.mark.parametrize("levels", [1, 2, 4])
+    def test_pkd_of_the_finest_levels(self, levels: int) -> None:
+        student, teacher = student_features(channels=TEACHER), teacher_features()
+        loss = loss_of({"type": "pkd", "levels": levels}, (TEACHER, TEACHER))
+        expected = naive_pkd(student.fpn[:levels], teacher.fpn[:levels], 10)
+        assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-10)
+
     def test_pkd_is_blind_to_scale_and_offset(self) -> None:
         teacher = teacher_features()
         loss = loss_of({"type": "pkd"}, (TEACHER, TEACHER))
@@ -336,7 +343,8 @@ class TestPublishedDefaults:
             ("feature_matching", ONE_STAGE, "RetinaHead", {"weight": 0.5}),
             ("feature_matching", TWO_STAGE, "StandardRoIHead", {"weight": 0.8}),
             ("cwd", ONE_STAGE, "RetinaHead", {"weight": 10, "temperature": 1}),
-            ("pkd", TWO_STAGE, "StandardRoIHead", {"weight": 10}),
+            ("pkd", ONE_STAGE, "RetinaHead", {"weight": 10, "levels": 4}),
+            ("pkd", TWO_STAGE, "StandardRoIHead", {"weight": 6, "levels": 4}),
             ("mgd", ONE_STAGE, "RepPointsHead", {"weight": 2e-5, "mask_ratio": 0.65}),
             ("mgd", TWO_STAGE, "StandardRoIHead", {"weight": 5e-7, "mask_ratio": 0.45}),
             ("fgd", ONE_STAGE, "RetinaHead", {"alpha": 1e-3, "beta": 5e-4, "gamma": 5e-4}),
