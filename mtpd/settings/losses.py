@@ -189,12 +189,21 @@ class PredictionGuided(LossSettings):
         return settings.model_copy(update=missing)
 
 
+class LocalizationDistillation(LossSettings):
+    """Localisation distillation between distributions, LD (Zheng et al., CVPR 2022)."""
+
+    type: Literal["ld"]
+    weight: Weight = Field(default=0.25, description="Published: 0.25")
+    temperature: Temperature = Field(default=10.0, description="τ; published: 10")
+
+
 Loss = Annotated[
     FeatureMatching
     | ChannelWise
     | PearsonCorrelation
     | MaskedGeneration
     | FocalGlobal
-    | PredictionGuided,
+    | PredictionGuided
+    | LocalizationDistillation,
     Field(discriminator="type"),
 ]
