@@ -296,10 +296,12 @@ class Method(Settings):
     @model_validator(mode="after")
     def _fits_together(self) -> Method:
         if self.tap == "before_norm":
-            kinds = [loss.type for loss in self.losses]
-            if "pgd" in kinds:
-                problem = "before_norm is for losses of the neck, and pgd looks at the head"
-                raise SettingError("tap", problem, "leave it away, or pgd")
+            of_head = [loss.type for loss in self.losses if loss.type in ("pgd", "ld")]
+            if of_head:
+                problem = (
+                    f"before_norm is for losses of the neck, and {of_head[0]} looks at the head"
+                )
+                raise SettingError("tap", problem, f"leave it away, or {of_head[0]}")
             if self.teacher.compile:
                 problem = "before_norm and teacher.compile do not go together"
                 raise SettingError("tap", problem, "leave one of them away")

@@ -12,11 +12,13 @@ import pytest
 import torch
 import yaml
 from micro import MICRO, PROJECT, changed
+from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
 from mtpd.chains import Chain
 from mtpd.detectors.content import training_content
 from mtpd.detectors.loading import SeededDataset
+from mtpd.detectors.weights import save_weights
 from mtpd.distillation.distiller import Distiller
 from mtpd.errors import UserError
 from mtpd.experiment.load import load_experiment
@@ -26,7 +28,6 @@ from mtpd.steps.configs import detector_training_config, stage_config
 from mtpd.steps.context import Context
 from mtpd.steps.data import prepare_data
 from mtpd.steps.stage import train_stage
-from mtpd.steps.train import train_detector
 
 PRESETS = ("light", "strong")
 
@@ -127,10 +128,10 @@ def test_student_and_teacher_have_the_same_pipeline(contexts: dict[str, Context]
 def test_an_interrupted_stage_goes_on_as_if_it_had_not_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    augment = ("pipeline.augment", "strong")
-    whole = opened(tmp_path / "whole", augment)
-    for name in ("student", "a"):
-        train_detector(whole, name)
+    method = {"losses": [{"type": "mgd"}], "start": "inherit"}
+    whole = opened(tmp_path / "whole", ("pipeline.augment", "strong"), ("methods.m", method))
+    teacher = MODELS.build(detector_training_config(whole, "a").model)
+    save_weights(whole.layout.detector("a").weights, teacher, whole.dataset.classes)
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
     with caplog.at_level("INFO"):
         train_stage(whole, "m", Chain.parse("a"))
