@@ -547,3 +547,30 @@ def test_ld_beside_pgd_reaches_the_student_and_never_the_teacher() -> None:
 def test_ld_needs_distributions(head: str) -> None:
     with pytest.raises(UserError, match=f"teacher: {head}: ld needs a head that predicts distr"):
         distiller(dense("GFLHead"), dense(head), losses=[{"type": "ld"}])
+
+
+def dino() -> dict[str, Any]:
+    """A small detector of DETR's kind: what its neck gives goes to an encoder."""
+    options = {
+        "model.neck.in_channels": [128, 256, 512],
+        "model.bbox_head.num_classes": 3,
+        "model.encoder.num_layers": 1,
+        "model.decoder.num_layers": 1,
+        "model.num_queries": 10,
+    }
+    return shipped("dino/dino-4scale_r50_8xb2-12e_coco.py", **options)
+
+
+def test_detectors_of_detr_s_kind_learn_and_teach_by_their_necks() -> None:
+    """Each of the two with a dense detector."""
+    wide = {"model__neck__out_channels": 256, "model__bbox_head__in_channels": 256}
+    losses = [*LOSSES, {"type": "pkd"}]
+    for student, teacher in ((dino(), retinanet(**wide)), (retinanet(**wide), dino())):
+        model = distiller(student, teacher, losses=losses)
+        assert model.pair.strides == (8, 16, 32, 64)
+        found = losses_of(model, batch(size=128))
+        total_of(found).backward()
+        assert all(found[f"loss_distill_{loss['type']}"] > 0 for loss in losses)
+        assert [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+    with pytest.raises(UserError, match="teacher: DINOHead: pgd cannot read this head"):
+        distiller(dense("GFLHead"), dino(), losses=[{"type": "pgd"}])
