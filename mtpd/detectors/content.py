@@ -14,17 +14,15 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mtpd.detectors.augmentation import augmented
 from mtpd.detectors.datasets import innermost
-from mtpd.detectors.own_config import HEADS
+from mtpd.detectors.own_config import CHECKPOINTS, HEADS
 from mtpd.detectors.schedule import schedule_config
 from mtpd.detectors.sources import is_remote
 from mtpd.digests import UNKNOWN
 from mtpd.settings.experiment import ImagePipeline, Training
 
 Digest = Callable[[Path], str | None]
-
-CHECKPOINTS = ("checkpoint", "pretrained")
-"""Keys of a model config whose value may be a file of weights."""
 
 
 def model_content(config: Config, digest: Digest) -> dict[str, Any]:
@@ -72,6 +70,8 @@ def training_content(
         content["train_pipeline"] = dataset.get("pipeline", [])
     else:
         content |= _set(pipeline, "flip")
+    if pipeline.augment is not None:
+        content["augmentation"] = augmented(pipeline)
     return content
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
@@ -12,6 +14,8 @@ from mtpd.detectors.reading import read_config
 from mtpd.errors import UserError
 from mtpd.settings.experiment import Detector
 
+CHECKPOINTS = ("checkpoint", "pretrained")
+"""Keys of a model config whose value may be a file of weights, or an address."""
 HEADS = ("bbox_head", "mask_head", "mask_iou_head", "point_head", "segm_head", "roi_head")
 """Parts of a model config that predict the data set's classes, or hold such parts."""
 
@@ -52,6 +56,7 @@ def own_config(name: str, detector: Detector) -> Config:
             )
     with _fitting(name, detector):
         config.merge_from_dict(dict(detector.options))
+    _expand_home(config.model)
     return config
 
 
@@ -68,6 +73,20 @@ def _heads(model: ConfigDict) -> Iterator[ConfigDict]:
             if isinstance(head, dict):
                 yield head
                 yield from _heads(head)
+
+
+def _expand_home(part: Any) -> None:
+    """Put the home folder in place of ``~`` in the files that parts of a model start from."""
+    if isinstance(part, list | tuple):
+        for item in part:
+            _expand_home(item)
+    if not isinstance(part, dict):
+        return
+    for key, value in part.items():
+        if key in CHECKPOINTS and isinstance(value, str):
+            part[key] = os.path.expanduser(value)  # noqa: PTH111  an address would lose a slash
+        else:
+            _expand_home(value)
 
 
 @contextmanager

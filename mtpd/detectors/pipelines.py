@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mtpd.detectors.augmentation import augmented
 from mtpd.detectors.datasets import innermost
 from mtpd.errors import UserError
 from mtpd.settings.experiment import ImagePipeline
@@ -36,9 +37,8 @@ def set_pipelines(config: Config, pipeline: ImagePipeline, masks: bool) -> None:
     load = {"type": "LoadImageFromFile"}
     annotations = {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks}
     resize = {"type": "Resize", "scale": pipeline.size, "keep_ratio": True}
-    flip = {"type": "RandomFlip", "prob": pipeline.flip}
     keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
-    config.train_pipeline = [load, annotations, resize, flip, {"type": "PackDetInputs"}]
+    config.train_pipeline = [load, annotations, *augmented(pipeline), {"type": "PackDetInputs"}]
     config.test_pipeline = [load, resize, {"type": "PackDetInputs", "meta_keys": keys}]
 
 

@@ -60,11 +60,25 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | N
             state = {key: file.get_tensor(key) for key in list(file.keys())}
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        problem = f"is no readable safetensors file ({error})"
-        raise UserError(path, problem, "give it anew") from error
+        raise UserError(path, _fault(path, error), "give it anew") from error
     try:
         classes = json.loads(metadata.get("classes", "null"))
     except ValueError:
         classes = None
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     return state, tuple(classes) if named else None
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """What is wrong with a file that cannot be read; by its header it can be seen to be cut off."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            header = file.read(int.from_bytes(file.read(8), "little"))
+        tensors = [v for k, v in json.loads(header).items() if k != "__metadata__"]
+        needed = 8 + len(header) + max(tensor["data_offsets"][1] for tensor in tensors)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        needed = size
+    if needed > size:
+        return f"is cut off: has {size} of {needed} bytes"
+    return f"is no readable safetensors file ({error})"

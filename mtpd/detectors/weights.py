@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
-import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
 import torch
-from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor, nn
-from torch.serialization import safe_globals
 
+from mtpd.detectors.distiller_weights import left_out, student_of, student_prefix
+from mtpd.detectors.file_kinds import kind_of
+from mtpd.detectors.fitting import classes_of, copy_into, is_of_classes, refuse
 from mtpd.detectors.safetensors_weights import is_safetensors, read_safetensors
+from mtpd.detectors.unpickling import unpickled
 from mtpd.errors import UserError
 from mtpd.files import sha256_of, whole_file
 
-WITHOUT_CLASSES = ("backbone.", "neck.", "rpn_head.")
-"""Parts of a detector in which no shape follows from the number of classes."""
+logger = logging.getLogger(__name__)
 
 
 def save_weights(
@@ -55,9 +55,11 @@ def read_checkpoint(
 ) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
     """State dictionary of a checkpoint, and the class names that it records, if any.
 
+    Of a distiller's checkpoint, which holds student and teacher, the student is taken; it is said.
+
     Args:
-        path: A checkpoint as MMEngine or MMDetection 2 writes it, a bare state dictionary, or
-            safetensors.
+        path: A checkpoint as MMEngine or MMDetection 2 writes it, or a distiller that is built on
+            them; a bare state dictionary; or safetensors.
         sha256: Start of the hexadecimal SHA-256 that the file must have. A file that has a whole
             one is what it claims to be and may be a full pickle.
         trusted: The user, or the zoo's hash, vouches for the file; it may be a full pickle.
@@ -65,18 +67,17 @@ def read_checkpoint(
     Raises:
         UserError: The file is missing, has another hash, is no checkpoint, or would run code.
     """
-    if not path.is_file():
-        raise UserError(path, "there is no such checkpoint", "give the weights of the detector")
+    _check_kind(path)
     if sha256 is not None:
         found = sha256_of(path)
         if not found.startswith(sha256):
             raise UserError(path, f"its SHA-256 is {found}", f"it must start with {sha256}")
     if is_safetensors(path):
         state, classes = read_safetensors(path)
-        return _own(state), classes
+        return _own(path, state), classes
     vouched = trusted or (sha256 is not None and len(sha256) == 64)
     try:
-        checkpoint = _unpickled(path, vouched)
+        checkpoint = unpickled(path, vouched)
     except pickle.UnpicklingError as error:
         raise UserError(
             path,
@@ -86,6 +87,22 @@ def read_checkpoint(
     except (RuntimeError, EOFError, OSError, ValueError, AttributeError, ImportError) as error:
         raise UserError(path, "is no readable checkpoint", "give it anew") from error
     return _state_and_classes(path, checkpoint)
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what is no checkpoint, and say what it is.
+
+    Raises:
+        UserError: It is none.
+    """
+    if path.is_dir():
+        raise UserError(
+            path, "is a folder", "give one of the checkpoints in it, such as epoch_12.pth"
+        )
+    if not path.is_file():
+        raise UserError(path, "there is no such checkpoint", "give the weights of the detector")
+    if kind := kind_of(path):
+        raise UserError(path, *kind)
 
 
 def load_weights(
@@ -99,7 +116,7 @@ def load_weights(
         UserError: As :func:`read_checkpoint`, or names or shapes differ; what fits is loaded then.
     """
     state, classes = read_checkpoint(path, sha256, trusted)
-    _refuse(path, _copy(model, state))
+    refuse(path, copy_into(model, state), classes_of(model))
     return classes
 
 
@@ -126,160 +143,30 @@ def load_start(
         UserError: As :func:`read_checkpoint`, or other names or shapes differ.
     """
     state, recorded = read_checkpoint(path, sha256, trusted)
-    misfit = _copy(model, state)
+    misfit = copy_into(model, state)
     left: list[str] = []
     if recorded != tuple(classes):
-        left = [key for key, shapes in misfit.unlike.items() if _is_of_classes(key, *shapes)]
+        left = [key for key, shapes in misfit.unlike.items() if is_of_classes(key, *shapes)]
     kept = {key: shapes for key, shapes in misfit.unlike.items() if key not in left}
-    _refuse(path, replace(misfit, unlike=kept))
+    refuse(path, replace(misfit, unlike=kept))
+    if not left:
+        _say_kept(path, recorded, classes)
     return tuple(left)
 
 
-@dataclass(frozen=True)
-class _Misfit:
-    """How a state dictionary differs from a model.
-
-    Attributes:
-        missing: Names that the model has alone.
-        extra: Names that the state dictionary has alone.
-        unlike: Shape in the state dictionary and in the model, where they differ.
-    """
-
-    missing: list[str] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
-    unlike: dict[str, tuple[torch.Size, torch.Size]] = field(default_factory=dict)
-
-
-def _copy(model: nn.Module, state: dict[str, Tensor]) -> _Misfit:
-    """Copy what fits into ``model``, each module by its own way of reading older versions."""
-    misfit = _Misfit()
-    metadata = getattr(state, "_metadata", {})
-
-    def copy(module: nn.Module, own: dict[str, Tensor], prefix: str) -> None:
-        version = metadata.get(prefix[:-1], {})
-        # Every module may rename entries of `own`, and notes what is left over.
-        module._load_from_state_dict(own, prefix, version, True, misfit.missing, misfit.extra, [])
-        tensors = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
-        for name, tensor in tensors:
-            given = own.get(prefix + name)
-            if given is not None and given.shape != tensor.shape:
-                misfit.unlike[prefix + name] = (given.shape, tensor.shape)
-        for name, child in module._modules.items():
-            if child is not None:
-                start = f"{prefix}{name}."
-                copy(child, {k: v for k, v in own.items() if k.startswith(start)}, start)
-
-    copy(model, dict(state), "")
-    # Batch normalisation counts its batches only since PyTorch 0.4.1, and no detector needs it.
-    missing = [key for key in misfit.missing if not key.endswith("num_batches_tracked")]
-    return replace(misfit, missing=missing)
-
-
-def _refuse(path: Path, misfit: _Misfit) -> None:
-    """Say how the weights in ``path`` do not fit.
-
-    Raises:
-        UserError: They do not.
-    """
-    unlike = [
-        f"{key} is {tuple(given)}, not {tuple(own)}" for key, (given, own) in misfit.unlike.items()
-    ]
-    problems = [
-        f"{len(items)} {what} (first: {min(items)})"
-        for items, what in (
-            (unlike, "of other shape"),
-            (misfit.missing, "missing"),
-            (misfit.extra, "too many"),
-        )
-        if items
-    ]
-    if problems:
-        raise UserError(
-            path,
-            f"the weights do not fit the detector's config: {', '.join(problems)}",
-            "give the weights that belong to this config, trained for this data set's classes",
-        )
-
-
-def _is_of_classes(key: str, given: torch.Size, own: torch.Size) -> bool:
-    """Whether a tensor's shape follows from the number of classes, by its name and both shapes."""
-    return not key.startswith(WITHOUT_CLASSES) and len(given) > 0 and given[1:] == own[1:]
-
-
-def _unpickled(path: Path, vouched: bool) -> Any:
-    """What the file holds; more than tensors, plain values and logged figures only if vouched for.
-
-    Raises:
-        pickle.UnpicklingError: It holds more.
-    """
-    # Open files: by its name alone torch would take a file for safetensors.
-    try:
-        with safe_globals(_harmless()), path.open("rb") as file:
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        if not vouched:
-            raise
-        with path.open("rb") as file:
-            return torch.load(file, map_location="cpu", weights_only=False)
-
-
-def _harmless() -> list[Any]:
-    """What MMEngine and MMDetection save beside the weights, and torch does not know.
-
-    Numbers and arrays of NumPy, under the names of its first and its second version, and the
-    history of logged figures, which is pickled with its own methods by ``getattr``.
-    """
-    named: list[Any] = [
-        (_Array, "numpy.ndarray"),
-        (_dtype_of, "numpy.dtype"),
-        HistoryBuffer,
-        (_method_of, "builtins.getattr"),
-    ]
-    scalar = np.float64(0).__reduce__()[0]
-    for package in ("numpy.core", "numpy._core"):
-        named += [(scalar, f"{package}.multiarray.scalar")]
-        named += [(_empty_array, f"{package}.multiarray._reconstruct")]
-    return [*named, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]
-
-
-class _Array(np.ndarray):
-    """Stands for NumPy's array in a checkpoint, which could be made of bytes that are pointers."""
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        raise pickle.UnpicklingError("an array is made of bytes")
-
-
-def _empty_array(kind: Any, *_: Any) -> _Array:
-    """Stands for the function that begins an array; its numbers are filled in afterwards.
-
-    Raises:
-        pickle.UnpicklingError: Anything but an array is asked for.
-    """
-    if kind is not _Array:
-        raise pickle.UnpicklingError(f"{kind} is no array")
-    return np.ndarray.__new__(_Array, (0,), "b")
-
-
-def _dtype_of(code: Any, *_: Any) -> np.dtype[Any]:
-    """Stands for ``numpy.dtype``: gives the plain numbers, which a pickle cannot alter.
-
-    Raises:
-        pickle.UnpicklingError: Another kind is asked for, such as of Python's objects.
-    """
-    if not (isinstance(code, str) and re.fullmatch("[biuf][1248]", code)):
-        raise pickle.UnpicklingError(f"{code!r} is no kind of number")
-    return np.dtype(code)
-
-
-def _method_of(owner: Any, name: str) -> Any:
-    """Stands for ``getattr`` in a checkpoint: gives the figures' own statistics and nothing else.
-
-    Raises:
-        pickle.UnpicklingError: Anything else is asked for.
-    """
-    if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
-        raise pickle.UnpicklingError(f"getattr of {name} is no statistic of logged figures")
-    return getattr(HistoryBuffer, name)
+def _say_kept(path: Path, recorded: tuple[str, ...] | None, classes: Sequence[str]) -> None:
+    """Say if what predicts classes is kept, though it may be for others."""
+    if recorded is None:
+        logger.warning(
+            "%s: records no class names; by their number (%d) it fits, so what predicts classes is "
+            "kept",
+            path, len(classes),
+        )  # fmt: skip
+    elif recorded != tuple(classes):
+        logger.warning(
+            "%s: is for other classes (first: %s), but as many, so what predicts classes is kept",
+            path, recorded[0],
+        )  # fmt: skip
 
 
 def _state_and_classes(
@@ -287,25 +174,40 @@ def _state_and_classes(
 ) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
     state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(path, "holds no state dictionary", "give a detector's checkpoint")
-    return _own(state), _classes(checkpoint.get("meta"))
+        keys = ", ".join(map(str, list(checkpoint)[:5])) if isinstance(checkpoint, dict) else ""
+        problem = f"holds no state dictionary{f' (it has: {keys})' if keys else ''}"
+        raise UserError(path, problem, "give a detector's checkpoint, with state_dict")
+    return _own(path, state), _classes(checkpoint.get("meta"))
 
 
-def _own(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _own(path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of the detector itself, by its own names."""
     # A model saved from inside DistributedDataParallel has this prefix on every name, and
     # checkpoints of MMEngine's exponential moving average keep both; the detector is without.
-    own = OrderedDict(
-        (key.removeprefix("module."), value)
+    own = {
+        key.removeprefix("module."): value
         for key, value in state.items()
         if not key.startswith("ema_")
-    )
-    # By the versions of its modules they know what to make of older names.
-    versions = getattr(state, "_metadata", {})
-    own._metadata = {  # type: ignore[attr-defined]
-        key.removeprefix("module").removeprefix("."): value for key, value in versions.items()
     }
-    return own
+    # By the versions of its modules they know what to make of older names.
+    versions = {
+        f"{key}.".removeprefix("module."): value
+        for key, value in getattr(state, "_metadata", {}).items()
+    }
+    prefix = student_prefix(own)
+    if prefix is not None:
+        others = left_out(own, prefix)
+        own, versions = student_of(own, prefix), student_of(versions, prefix)
+        logger.warning(
+            "%s: is a distiller's checkpoint: its student, %d tensors called '%s…', is taken; "
+            "left out: %s",
+            path, len(own), prefix, others,
+        )  # fmt: skip
+    named = OrderedDict(own)
+    named._metadata = {  # type: ignore[attr-defined]
+        key.removesuffix("."): value for key, value in versions.items()
+    }
+    return named
 
 
 def _classes(meta: Any) -> tuple[str, ...] | None:

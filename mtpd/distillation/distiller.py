@@ -23,7 +23,7 @@ from mtpd.distillation.normalisation import Renormalise
 from mtpd.distillation.pairing import Anatomy, Side, anatomy_of, pair
 from mtpd.distillation.start import inherit
 from mtpd.distillation.teacher_maps import Maps, TeacherMaps
-from mtpd.distillation.towers import TowerTap
+from mtpd.distillation.towers import OutputTap, TowerTap
 
 Start = Literal["weights", "backbone", "inherit"]
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -110,13 +110,18 @@ class Distiller(BaseModel):
         self._tap = NeckTap(self.student, before_norm)
         self._teacher_tap = NeckTap(self.teacher, before_norm) if before_norm else None
         self._heads: tuple[DenseHeadAdapter, DenseHeadAdapter] | None = None
-        if any(loss.needs_heads for loss in self.losses):
+        self._towers: tuple[TowerTap, ...] = ()
+        self._outputs: tuple[OutputTap, ...] = ()
+        needs_towers = any(loss.needs_heads for loss in self.losses)
+        needs_outputs = any(loss.needs_distributions for loss in self.losses)
+        if needs_towers or needs_outputs:
             assert adapters[0] and adapters[1], "the losses were built, so both heads can be read"
             self._heads = adapters[0], adapters[1]
             self._heads[1].as_released = any(
                 getattr(loss.settings, "reading", "text") == "release" for loss in self.losses
             )
-            self._towers = tuple(TowerTap(head) for head in self._heads)
+            self._towers = tuple(TowerTap(head) for head in self._heads if needs_towers)
+            self._outputs = tuple(OutputTap(head) for head in self._heads if needs_outputs)
 
     def init_weights(self) -> None:
         """Load the teacher, and put the student where the stage starts.
@@ -181,8 +186,9 @@ class Distiller(BaseModel):
         truth = GroundTruth.from_samples(data_samples, (inputs.shape[-2], inputs.shape[-1]))
         teacher = self._teacher_features(inputs, data_samples)
         losses = dict(self.student(inputs, data_samples, mode="loss"))
-        student = self._observed(0, self.pair.student, self._tap.take())
         with torch.autocast(inputs.device.type, enabled=False):
+            maps = self._tap.take()
+            student = self._observed(0, self.pair.student, maps, samples=data_samples)
             for name, loss in zip(self.loss_names, self.losses, strict=True):
                 losses[name] = loss(student, teacher, truth)
         return losses
@@ -202,6 +208,7 @@ class Distiller(BaseModel):
             predictions = None
             if self._heads is not None:
                 outputs = self.teacher.bbox_head(maps)
+            if self._heads is not None and self._towers:
                 with torch.autocast(kind, enabled=False):
                     predictions = self._heads[1].predictions(outputs, self.pair.teacher.levels)
         return self._observed(1, self.pair.teacher, maps, predictions)
@@ -217,20 +224,38 @@ class Distiller(BaseModel):
         side: Side,
         maps: Sequence[Tensor],
         predictions: Predictions | None = None,
+        samples: Sequence[Any] | None = None,
     ) -> Features:
-        """Paired levels in float32, whatever the precision of the maps; ``index`` is the tap's."""
-        fpn = _chosen(maps, side)
-        if self._heads is None:
-            return Features(fpn)
-        classification, regression = self._towers[index].take()
-        return Features(fpn, _chosen(classification, side), _chosen(regression, side), predictions)
+        """Paired levels in float32, whatever the precision of the maps; ``index`` is the taps'.
+
+        With ``samples``, also where the head learns boxes from them, if a loss asks for that.
+        """
+        classification, regression = self._towers[index].take() if self._towers else ([], [])
+        distributions: Sequence[Tensor] = ()
+        positives: Sequence[Tensor] = ()
+        if self._heads is not None and self._outputs:
+            outputs = self._outputs[index].take()
+            distributions = outputs[1]
+            if samples is not None:
+                positives = self._heads[index].positives(outputs, samples)
+        return Features(
+            _chosen(maps, side),
+            _chosen(classification, side),
+            _chosen(regression, side),
+            predictions,
+            _chosen(distributions, side),
+            _chosen(positives, side),
+        )
 
     def _forget(self) -> None:
         """Let go of maps that no loss will look at."""
         self._tap.take()
-        if self._heads is not None:
+        if self._towers:
             self._towers[0].take()
+        if self._outputs:
+            self._outputs[0].take()
 
 
 def _chosen(maps: Sequence[Tensor], side: Side) -> list[Tensor]:
-    return [maps[level].float() for level in side.levels]
+    """The paired levels in float32; none of what nobody asked for."""
+    return [maps[level].float() for level in side.levels] if maps else []

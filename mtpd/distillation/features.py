@@ -37,12 +37,17 @@ class Features:
             a loss asks for it, as the two below.
         regression: The regression tower likewise.
         predictions: The teacher's predictions.
+        distributions: Logits (N, 4·B, H, W) of the head's distributions over B distances to each
+            side of a box; empty unless a loss asks for them, as what follows.
+        positives: How much each position (N, H, W) counts in the student's own loss of boxes.
     """
 
     fpn: Sequence[Tensor]
     classification: Sequence[Tensor] = ()
     regression: Sequence[Tensor] = ()
     predictions: Predictions | None = None
+    distributions: Sequence[Tensor] = ()
+    positives: Sequence[Tensor] = ()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ class Anatomy:
         tower_channels: Channels after the first convolution of the head's towers; 0 where these
             cannot be read.
         obstacle: Why they cannot; None where they can.
+        bins: Distances over which the head predicts distributions for the sides of a box; 0: it
+            does not; None: not known, as an earlier version did not look.
     """
 
     levels: tuple[Level, ...]
@@ -33,6 +35,7 @@ class Anatomy:
     classes: int
     tower_channels: int
     obstacle: str | None
+    bins: int | None = None
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Anatomy:
@@ -42,8 +45,8 @@ class Anatomy:
             KeyError: One of its own is missing.
         """
         levels = tuple(Level(**level) for level in raw["levels"])
-        rest = {field.name: raw[field.name] for field in fields(cls) if field.name != "levels"}
-        return cls(levels=levels, **rest)
+        names = [field.name for field in fields(cls) if field.name not in ("levels", "bins")]
+        return cls(levels, **{name: raw[name] for name in names}, bins=raw.get("bins"))
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def anatomy_of(detector: nn.Module, adapter: DenseHeadAdapter | None = None) -> 
         classes=getattr(head, "num_classes", 0),
         tower_channels=adapter.tower_channels if adapter and not obstacle else 0,
         obstacle=obstacle,
+        bins=adapter.bins if adapter and not obstacle else 0,
     )
 
 

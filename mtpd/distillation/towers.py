@@ -1,4 +1,4 @@
-"""Reading the towers of a dense head while it works."""
+"""Reading a dense head while it works: its towers, and what it gives."""
 
 from __future__ import annotations
 
@@ -32,3 +32,19 @@ class TowerTap:
 
     def _keep(self, tower: int, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
         self._maps[tower].append(output)
+
+
+class OutputTap:
+    """Keeps what a head gave in its latest forward pass."""
+
+    def __init__(self, adapter: DenseHeadAdapter) -> None:
+        self._outputs: Any = None
+        adapter.head.register_forward_hook(self._keep)
+
+    def take(self) -> Any:
+        """The outputs, by kind and level; the tap lets go."""
+        outputs, self._outputs = self._outputs, None
+        return outputs
+
+    def _keep(self, _module: nn.Module, _inputs: Any, outputs: Any) -> None:
+        self._outputs = outputs

@@ -480,10 +480,12 @@ class Recipes:
         return model_content(self.config(name), self.digests.of)
 
     def _losses(self, method: str) -> list[dict[str, Any]]:
-        losses = self.experiment.method(method).losses
-        return [
-            {"type": x.type, **x.model_dump(mode="json", exclude_defaults=True)} for x in losses
-        ]
+        found = []
+        for loss in self.experiment.method(method).losses:
+            given = loss.model_dump(mode="json", exclude_defaults=True)
+            revision = {"revision": loss.revision} if loss.revision else {}
+            found.append({"type": loss.type, **given, **revision})
+        return found
 
     def _dataset(self) -> dict[str, Path]:
         return {"dataset": self.layout.dataset}

@@ -66,6 +66,10 @@ class ImagePipeline(Settings):
         description="Factor on all image sizes of the detectors' own pipelines, for a trial",
     )
     flip: float = Field(default=0.5, ge=0, le=1, description="Probability of a horizontal flip")
+    augment: Literal["light", "strong"] | None = Field(
+        default=None,
+        description="Crop, scale and colours of training images at random, beside the flip",
+    )
     workers: int | None = Field(
         default=None,
         ge=0,
@@ -77,6 +81,9 @@ class ImagePipeline(Settings):
     def _one_size(self) -> ImagePipeline:
         if self.size is not None and self.scale != 1:
             raise SettingError("scale", "changes the detectors' sizes", "give it or size, not both")
+        if self.augment is not None and self.size is None:
+            problem = "is for images of pipeline.size, and the detectors keep their own pipelines"
+            raise SettingError("augment", problem, "give size, or take it out")
         return self
 
 
@@ -193,10 +200,12 @@ class Method(Settings):
     @model_validator(mode="after")
     def _fits_together(self) -> Method:
         if self.tap == "before_norm":
-            kinds = [loss.type for loss in self.losses]
-            if "pgd" in kinds:
-                problem = "before_norm is for losses of the neck, and pgd looks at the head"
-                raise SettingError("tap", problem, "leave it away, or pgd")
+            of_head = [loss.type for loss in self.losses if loss.type in ("pgd", "ld")]
+            if of_head:
+                problem = (
+                    f"before_norm is for losses of the neck, and {of_head[0]} looks at the head"
+                )
+                raise SettingError("tap", problem, f"leave it away, or {of_head[0]}")
             if self.teacher.compile:
                 problem = "before_norm and teacher.compile do not go together"
                 raise SettingError("tap", problem, "leave one of them away")

@@ -24,11 +24,14 @@ class LossSettings(BaseModel):
     Attributes:
         published: Published values of the settings that may be left out, by the class of the
             student's head or by its kind (``one-stage``, ``two-stage``); the head goes first.
+        revision: Counts how often the same settings have come to mean another loss, so that a stage
+            is not taken for one of an earlier version.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     published: ClassVar[dict[str, dict[str, Any]]] = {}
+    revision: ClassVar[int] = 0
 
     def completed(self, kind: str, head: str) -> Self:
         """These settings with the published value of everything that was left out.
@@ -64,8 +67,17 @@ class ChannelWise(LossSettings):
 class PearsonCorrelation(LossSettings):
     """Distillation by Pearson correlation, PKD (Cao et al., NeurIPS 2022)."""
 
+    published = {ONE_STAGE: {"weight": 10.0, "levels": 4}, TWO_STAGE: {"weight": 6.0, "levels": 4}}
+    revision = 1  # at first all levels, and a weight of 10 for every student
+
     type: Literal["pkd"]
-    weight: Weight = Field(default=10.0, description="Published: 10, and 6 in some recipes")
+    weight: Weight | None = Field(
+        default=None,
+        description="Published: 10 one-stage, 6 two-stage students and RetinaNet from Mask R-CNN",
+    )
+    levels: Annotated[int, Field(gt=0)] | None = Field(
+        default=None, description="How many of the paired levels, the finest first; published: 4"
+    )
 
 
 class MaskedGeneration(LossSettings):
@@ -177,12 +189,21 @@ class PredictionGuided(LossSettings):
         return settings.model_copy(update=missing)
 
 
+class LocalizationDistillation(LossSettings):
+    """Localisation distillation between distributions, LD (Zheng et al., CVPR 2022)."""
+
+    type: Literal["ld"]
+    weight: Weight = Field(default=0.25, description="Published: 0.25")
+    temperature: Temperature = Field(default=10.0, description="τ; published: 10")
+
+
 Loss = Annotated[
     FeatureMatching
     | ChannelWise
     | PearsonCorrelation
     | MaskedGeneration
     | FocalGlobal
-    | PredictionGuided,
+    | PredictionGuided
+    | LocalizationDistillation,
     Field(discriminator="type"),
 ]

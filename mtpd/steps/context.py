@@ -56,8 +56,9 @@ class Context:
     @property
     def has_one_size(self) -> bool:
         """Whether all training images reach the detectors in one size."""
+        pipeline = self.experiment.pipeline
         one = self.dataset.splits["train"].image_size is not None
-        return one and self.experiment.pipeline.size is not None
+        return one and pipeline.size is not None and pipeline.augment is None
 
     def pipeline(self, kind: Literal["train", "infer"]) -> ImagePipeline:
         """The experiment's, with as many loading processes as a job's resources allow.

@@ -47,6 +47,8 @@ def _obstacle(context: Context, method: str, config: Config) -> str | None:
         return "teacher.cache_gb is 0"
     if teacher.stochastic_depth:
         return "its stochastic depth is on, so its maps differ every time"
+    if context.experiment.pipeline.augment is not None:
+        return "pipeline.augment changes images at random"
     if context.experiment.pipeline.size is None:
         return "the detectors' own pipelines change images at random (there is no pipeline.size)"
     if not context.has_one_size:

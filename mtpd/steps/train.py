@@ -82,7 +82,8 @@ def check_classes(
     """
     if found is None:
         logger.warning(
-            "%s: %s records no class names; whether its outputs are %s in this order is unknown",
+            "%s: %s records no class names; by their number it fits, but whether its outputs "
+            "are %s in this order is unknown",
             name, weights, _listed(expected),
         )  # fmt: skip
     if found is not None and found != expected:

@@ -16,6 +16,7 @@ from typing import Any
 import requests
 from filelock import FileLock, Timeout
 
+from mtpd.detectors.file_kinds import kind_of
 from mtpd.errors import UserError
 from mtpd.files import sha256_of
 from mtpd.settings.runtime import Zoo
@@ -107,7 +108,8 @@ def _fetch(remote: Remote, url: str, path: Path, pause: float) -> None:
     """Put what is at ``url`` at ``path`` if its hash is right.
 
     Raises:
-        UserError: It cannot be had, or has another hash; then it is removed.
+        UserError: It cannot be had, or has another hash, or is no file of weights, such as a page
+            of a host that asks for a login; then it is removed.
     """
     logger.info("fetching %s to %s", url, path)
     part = path.with_name(f"{path.name}.part")
@@ -128,8 +130,13 @@ def _fetch(remote: Remote, url: str, path: Path, pause: float) -> None:
 
 
 def _fault(path: Path, remote: Remote) -> str | None:
-    """What is wrong with the file's hash; None: nothing, or nobody says what it must be."""
-    if remote.sha256 is None or (found := sha256_of(path)).startswith(remote.sha256):
+    """What is wrong with a file; None: nothing, as far as its hash or its first bytes tell."""
+    found = None if remote.sha256 is None else sha256_of(path)
+    if found is not None and found.startswith(str(remote.sha256)):
+        return None
+    if kind := kind_of(path):
+        return f"what lies in {path} {kind[0]}"
+    if found is None:
         return None
     return f"what lies in {path} has the SHA-256 {found[:16]}…, not {remote.sha256}…"
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mtpd.detectors.own_config import CHECKPOINTS
 from mtpd.detectors.sources import is_remote
 from mtpd.errors import UserError
 from mtpd.settings.runtime import Zoo, is_url
 from mtpd.zoo.sources import Remote, sha256_of_name
-
-KEYS = ("checkpoint", "pretrained")
-"""Keys of a model config whose value may be such an address."""
 
 
 def pretrained_files(model: Any) -> dict[str, Remote]:
@@ -78,7 +76,7 @@ def _replace(part: Any, new: Callable[[str], str]) -> None:
     if not isinstance(part, dict):
         return
     for key, value in part.items():
-        if key not in KEYS or not is_remote(value):
+        if key not in CHECKPOINTS or not is_remote(value):
             _replace(value, new)
             continue
         part[key] = new(value)

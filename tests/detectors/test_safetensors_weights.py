@@ -82,7 +82,11 @@ def test_a_hash_that_differs_or_a_damaged_file_is_one_line(
     write_safetensors(file, detector.state_dict(), ["a", "b", "c"])
     with pytest.raises(UserError, match="its SHA-256 is"):
         load_weights(MODELS.build(retinanet()), file, sha256="0" * 64)
-    file.write_bytes(file.read_bytes()[:-100])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])
+    with pytest.raises(UserError, match="is cut off: has"):
+        read_checkpoint(file)
+    file.write_bytes(whole.replace(b"data_offsets", b"data_0ffsets", 1))
     with pytest.raises(UserError, match="is no readable safetensors file"):
         read_checkpoint(file)
 

@@ -19,6 +19,7 @@ STRIDES = (8, 16)
 GRIDS = ((6, 8), (3, 4))
 STUDENT, TEACHER = 4, 6  # channels
 CLASSES = 3
+BINS = 5
 
 # An image with overlapping boxes, one without any, one with a box of no area and one at the edge.
 BOXES = (
@@ -32,7 +33,7 @@ LABELS = ([0, 2, 1], [], [1, 0])
 def anatomy(channels: int, kind: str = ONE_STAGE, head: str = "FCOSHead") -> Anatomy:
     """Anatomy of a detector with as many channels in its towers as in its neck."""
     levels = tuple(Level(stride, channels) for stride in STRIDES)
-    return Anatomy(levels, kind, head, CLASSES, channels, None)
+    return Anatomy(levels, kind, head, CLASSES, channels, None, BINS)
 
 
 def pair_of(student: int = STUDENT, teacher: int = TEACHER, **options: Any) -> Pair:
@@ -70,6 +71,13 @@ def points() -> Tensor:
     return torch.cat(levels).double()
 
 
+def positives(seed: int, images: int = len(BOXES)) -> list[Tensor]:
+    """A weight in [0, 1] for about half of the positions of both levels."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [torch.rand(2, images, *grid, generator=generator).double() for grid in GRIDS]
+    return [weights * (chance < 0.5) for weights, chance in drawn]
+
+
 def predictions(seed: int, images: int = len(BOXES)) -> Predictions:
     """Random scores, and boxes around every position that overlap much of the image."""
     generator = torch.Generator().manual_seed(seed)
@@ -86,14 +94,16 @@ def predictions(seed: int, images: int = len(BOXES)) -> Predictions:
 def student_features(seed: int = 0, channels: int = STUDENT) -> Features:
     """A student's features; their tensors are leaves that take gradients."""
     parts = [maps(seed + part, channels) for part in range(3)]
-    for level in [level for part in parts for level in part]:
+    distributions = maps(seed + 3, 4 * BINS)
+    for level in [level for part in (*parts, distributions) for level in part]:
         level.requires_grad_()
-    return Features(*parts)
+    return Features(*parts, None, distributions, positives(seed))
 
 
 def teacher_features(seed: int = 10, channels: int = TEACHER) -> Features:
     """A teacher's features."""
-    return Features(*(maps(seed + part, channels) for part in range(3)), predictions(seed))
+    parts = (maps(seed + part, channels) for part in range(3))
+    return Features(*parts, predictions(seed), maps(seed + 3, 4 * BINS))
 
 
 def truth(boxes: Any = BOXES, labels: Any = LABELS) -> GroundTruth:
@@ -119,4 +129,6 @@ def one_image(features: Features, index: int) -> Features:
         [level[cut] for level in features.classification],
         [level[cut] for level in features.regression],
         found and Predictions(found.scores[cut], found.boxes[cut], found.points),
+        [level[cut] for level in features.distributions],
+        [level[cut] for level in features.positives],
     )

@@ -491,3 +491,31 @@ def naive_pgd_regression(
         if count:
             total += gamma * feature / count + delta * attention / count
     return total
+
+
+# LD
+
+
+def naive_ld(
+    student: list[Tensor],
+    teacher: list[Tensor],
+    positives: list[Tensor],
+    weight: float,
+    temperature: float,
+) -> float:
+    """LD, Zheng et al. 2022, where the student learns boxes.
+
+    `student`, `teacher`: levels of logits (N, 4·B, H, W), the B of a side together. `positives`:
+    levels of (N, H, W). The divergence of a side is a mean over its B distances and counts a
+    quarter; positions and levels are summed.
+    """
+    total = 0.0
+    for s, t, counts in zip(student, teacher, positives, strict=True):
+        bins = s.shape[1] // 4
+        for n, y, x in counts.nonzero().tolist():
+            for side in range(4):
+                own = slice(side * bins, (side + 1) * bins)
+                p, q = (softmax((z[n, own, y, x] / temperature).tolist()) for z in (t, s))
+                divergence = sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+                total += float(counts[n, y, x]) * divergence / bins / 4
+    return weight * temperature**2 * total

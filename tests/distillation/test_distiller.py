@@ -501,3 +501,76 @@ def test_how_the_teacher_s_pass_is_computed(options: dict[str, Any], tolerance: 
         assert float((expected - found).abs().max()) <= tolerance * scale
     if "bf16" in options.values():
         assert not torch.equal(maps[0][0], maps[1][0])
+
+
+def test_ld_is_the_loss_of_mmdetection_s_own_head() -> None:
+    """Of the same student, teacher and batch, whose second image has no boxes."""
+    ld = {"type": "ld", "weight": 0.5, "temperature": 7}
+    model = distiller(dense("GFLHead"), dense("GFLHead"), losses=[ld])
+    for head in (model.student.bbox_head, model.teacher.bbox_head):
+        for parameter in head.parameters():
+            torch.nn.init.normal_(parameter, std=0.05)
+    raw = batch(images=3, size=128)
+    raw["data_samples"][1].gt_instances = raw["data_samples"][1].gt_instances[:0]
+    data = model.data_preprocessor(raw, True)
+    inputs, samples = data["inputs"], data["data_samples"]
+    loss_ld = {"type": "KnowledgeDistillationKLDivLoss", "loss_weight": 0.5, "T": 7}
+    own = copy.deepcopy(dense("GFLHead").bbox_head)
+    reference = MODELS.build(
+        {
+            **own, "type": "LDHead", "loss_ld": loss_ld,
+            "train_cfg": dense("GFLHead").train_cfg, "test_cfg": dense("GFLHead").test_cfg,
+        }
+    )  # fmt: skip
+    reference.load_state_dict(model.student.bbox_head.state_dict())
+    with torch.no_grad():
+        of_teacher = model.teacher.bbox_head(model.teacher.extract_feat(inputs))
+        expected = reference.loss(model.student.extract_feat(inputs), of_teacher, samples)
+        found = model(inputs, samples, mode="loss")
+    assert sum(expected["loss_ld"]) > 0
+    torch.testing.assert_close(found["loss_distill_ld"], sum(expected["loss_ld"]))
+
+
+def test_ld_beside_pgd_reaches_the_student_and_never_the_teacher() -> None:
+    losses = [{"type": "ld"}, {"type": "pgd"}]
+    model = distiller(dense("GFLHead"), dense("GFLHead"), losses=losses)
+    found = losses_of(model, batch(size=128))
+    found["loss_distill_ld"].backward(retain_graph=True)
+    assert model.student.bbox_head.gfl_reg.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in model.teacher.parameters())
+    assert found["loss_distill_pgd"] > 0
+    model(batch(size=128)["inputs"][0][None].float(), mode="tensor")
+    assert [tap.take() for tap in model._outputs] == [None, None]
+
+
+@pytest.mark.parametrize("head", ["ATSSHead", "FCOSHead"])
+def test_ld_needs_distributions(head: str) -> None:
+    with pytest.raises(UserError, match=f"teacher: {head}: ld needs a head that predicts distr"):
+        distiller(dense("GFLHead"), dense(head), losses=[{"type": "ld"}])
+
+
+def dino() -> dict[str, Any]:
+    """A small detector of DETR's kind: what its neck gives goes to an encoder."""
+    options = {
+        "model.neck.in_channels": [128, 256, 512],
+        "model.bbox_head.num_classes": 3,
+        "model.encoder.num_layers": 1,
+        "model.decoder.num_layers": 1,
+        "model.num_queries": 10,
+    }
+    return shipped("dino/dino-4scale_r50_8xb2-12e_coco.py", **options)
+
+
+def test_detectors_of_detr_s_kind_learn_and_teach_by_their_necks() -> None:
+    """Each of the two with a dense detector."""
+    wide = {"model__neck__out_channels": 256, "model__bbox_head__in_channels": 256}
+    losses = [*LOSSES, {"type": "pkd"}]
+    for student, teacher in ((dino(), retinanet(**wide)), (retinanet(**wide), dino())):
+        model = distiller(student, teacher, losses=losses)
+        assert model.pair.strides == (8, 16, 32, 64)
+        found = losses_of(model, batch(size=128))
+        total_of(found).backward()
+        assert all(found[f"loss_distill_{loss['type']}"] > 0 for loss in losses)
+        assert [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+    with pytest.raises(UserError, match="teacher: DINOHead: pgd cannot read this head"):
+        distiller(dense("GFLHead"), dino(), losses=[{"type": "pgd"}])

@@ -16,6 +16,7 @@ from loss_inputs import (
     SIZE,
     STUDENT,
     TEACHER,
+    anatomy,
     loss_of,
     one_image,
     pair_of,
@@ -27,6 +28,7 @@ from loss_inputs import (
 from naive import (
     naive_context,
     naive_fgd,
+    naive_ld,
     naive_mgd,
     naive_pgd_background,
     naive_pgd_classification,
@@ -40,11 +42,14 @@ from torch import Tensor, nn
 from mtpd.distillation.features import Features, GroundTruth, Predictions
 from mtpd.distillation.losses import LOSSES, build_loss, completed
 from mtpd.distillation.losses.focal_global import GlobalContext
+from mtpd.distillation.pairing import pair
 from mtpd.distillation.quality import NOISE_VARIANCE
 from mtpd.errors import UserError
 from mtpd.settings.losses import ONE_STAGE, TWO_STAGE, Loss
 
-KINDS = ("feature_matching", "cwd", "pkd", "mgd", "fgd", "pgd")
+ON_MAPS = ("feature_matching", "cwd", "pkd", "mgd", "fgd", "pgd")
+"""Those that compare maps, for which channels and grids may differ."""
+KINDS = (*ON_MAPS, "ld")
 TRUTH = list(zip(BOXES, LABELS, strict=True))
 
 
@@ -116,6 +121,13 @@ class TestFormulas:
         student, teacher = student_features(channels=TEACHER), teacher_features()
         loss = loss_of({"type": "pkd", "weight": 6}, (TEACHER, TEACHER))
         expected = naive_pkd(student.fpn, teacher.fpn, 6)
+        assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-10)
+
+    @pytest.mark.parametrize("levels", [1, 2, 4])
+    def test_pkd_of_the_finest_levels(self, levels: int) -> None:
+        student, teacher = student_features(channels=TEACHER), teacher_features()
+        loss = loss_of({"type": "pkd", "levels": levels}, (TEACHER, TEACHER))
+        expected = naive_pkd(student.fpn[:levels], teacher.fpn[:levels], 10)
         assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-10)
 
     def test_pkd_is_blind_to_scale_and_offset(self) -> None:
@@ -237,7 +249,7 @@ def _naive_maps(
     ]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "mgd"])
+@pytest.mark.parametrize("kind", [kind for kind in ON_MAPS if kind != "mgd"])
 def test_equal_maps_cost_nothing(kind: str) -> None:
     """Nor do they with fresh adapters; MGD alone has to generate what it compares."""
     teacher = teacher_features()
@@ -245,8 +257,8 @@ def test_equal_maps_cost_nothing(kind: str) -> None:
     assert float(loss(teacher, teacher, truth())) == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-class TestEveryLoss:
+@pytest.mark.parametrize("kind", ON_MAPS)
+class TestEveryLossOnMaps:
     def test_adapts_unlike_channels_and_grids(self, kind: str) -> None:
         student = student_features(channels=channels_of(kind)[0])
         student = Features(*([part[0], part[1][..., :-1]] for part in _parts(student)))
@@ -329,6 +341,62 @@ class TestEveryLoss:
         assert all(level.grad is None or level.grad.isfinite().all() for level in tensors(student))
 
 
+class TestLocalization:
+    """LD compares logits at positions, not maps; what the loss of maps must pass, in its way."""
+
+    @pytest.mark.parametrize("temperature", [1.0, 10.0])
+    def test_the_formula(self, temperature: float) -> None:
+        student, teacher = student_features(), teacher_features()
+        loss = loss_of({"type": "ld", "weight": 0.5, "temperature": temperature})
+        sides = student.distributions, teacher.distributions
+        expected = naive_ld(*sides, student.positives, 0.5, temperature)
+        assert float(loss(student, teacher, truth())) == pytest.approx(expected, rel=1e-10)
+
+    def test_gradients_reach_the_positive_positions_alone(self) -> None:
+        student = student_features()
+        loss_of({"type": "ld"})(student, teacher_features(), truth()).backward()
+        for logits, counts in zip(student.distributions, student.positives, strict=True):
+            assert logits.grad is not None
+            assert torch.equal(logits.grad.abs().sum(1) > 0, counts > 0)
+        assert all(level.grad is None for level in student.fpn)
+
+    def test_equal_distributions_and_no_positives_cost_nothing(self) -> None:
+        student, teacher = student_features(), teacher_features()
+        loss = loss_of({"type": "ld"})
+        alike = replace(student, distributions=[level + 3 for level in teacher.distributions])
+        assert float(loss(alike, teacher, truth())) == pytest.approx(0, abs=1e-12)
+        none = replace(student, positives=[level * 0 for level in student.positives])
+        value = loss(none, teacher, truth())
+        value.backward()
+        assert float(value) == 0
+        assert all(float(level.grad.abs().sum()) == 0 for level in student.distributions)
+
+    def test_a_batch_is_the_sum_of_its_images(self) -> None:
+        """As MMDetection has it: it does not divide by the number of positions."""
+        student, teacher = student_features(), teacher_features()
+        loss = loss_of({"type": "ld"})
+        images = range(len(BOXES))
+        single = [
+            float(loss(one_image(student, i), one_image(teacher, i), truth())) for i in images
+        ]
+        assert float(loss(student, teacher, truth())) == pytest.approx(sum(single), rel=1e-12)
+
+    @pytest.mark.parametrize(
+        ("bins", "words"),
+        [
+            ((5, 0), "teacher: FCOSHead: ld needs a head that predicts distributions"),
+            ((5, 17), r"ld needs distributions over as many distances \(are 5 and 17\)"),
+            ((None, 5), r"student: check\.json: was written by an earlier version"),
+        ],
+    )
+    def test_heads_that_cannot_be_compared(
+        self, bins: tuple[int | None, int | None], words: str
+    ) -> None:
+        sides = [replace(anatomy(STUDENT), bins=number) for number in bins]
+        with pytest.raises(UserError, match=words):
+            build_loss({"type": "ld"}, pair(*sides, names=("student", "teacher")))
+
+
 class TestPublishedDefaults:
     @pytest.mark.parametrize(
         ("loss", "kind", "head", "expected"),
@@ -336,7 +404,9 @@ class TestPublishedDefaults:
             ("feature_matching", ONE_STAGE, "RetinaHead", {"weight": 0.5}),
             ("feature_matching", TWO_STAGE, "StandardRoIHead", {"weight": 0.8}),
             ("cwd", ONE_STAGE, "RetinaHead", {"weight": 10, "temperature": 1}),
-            ("pkd", TWO_STAGE, "StandardRoIHead", {"weight": 10}),
+            ("pkd", ONE_STAGE, "RetinaHead", {"weight": 10, "levels": 4}),
+            ("pkd", TWO_STAGE, "StandardRoIHead", {"weight": 6, "levels": 4}),
+            ("ld", ONE_STAGE, "GFLHead", {"weight": 0.25, "temperature": 10}),
             ("mgd", ONE_STAGE, "RepPointsHead", {"weight": 2e-5, "mask_ratio": 0.65}),
             ("mgd", TWO_STAGE, "StandardRoIHead", {"weight": 5e-7, "mask_ratio": 0.45}),
             ("fgd", ONE_STAGE, "RetinaHead", {"alpha": 1e-3, "beta": 5e-4, "gamma": 5e-4}),

@@ -35,6 +35,12 @@ WRONG: list[tuple[str, Any, str, str]] = [
         "methods.g.tap",
         "pgd looks at the head",
     ),
+    (
+        "methods.l",
+        {"losses": [{"type": "cwd"}, {"type": "ld"}], "tap": "before_norm"},
+        "methods.l.tap",
+        "ld looks at the head",
+    ),
     ("runs.progressive.order", ["a", "z"], "runs.progressive.order", "no teacher 'z'"),
     ("runs.progressive.order", "bsg", "runs.progressive.order", "bsg"),
     ("runs.progressive.order", [], "runs.progressive.order", "is empty"),

@@ -21,6 +21,7 @@ from mtpd.experiment.making import identity_of, make
 from mtpd.experiment.recipes import Recipes, Task
 from mtpd.files import write_json
 from mtpd.layout import Layout
+from mtpd.settings.losses import PearsonCorrelation
 from mtpd.settings.runtime import Zoo
 from mtpd.steps.data import has_same_images, prepare_data
 from mtpd.store import Store
@@ -98,6 +99,16 @@ def test_what_was_made_is_up_to_date_and_taken_elsewhere(project: Project) -> No
     assert project.changed(other) == []
     # States of an interrupted training are found by this too.
     assert identity_of(recipes, STAGE) == identity_of(other, STAGE)
+
+
+def test_a_loss_that_has_come_to_mean_another_is_another(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pkd = ("methods.fm.losses", [{"type": "pkd"}])
+    project.everything(project.recipes(pkd))
+    assert project.changed(project.recipes(pkd)) == []
+    monkeypatch.setattr(PearsonCorrelation, "revision", PearsonCorrelation.revision + 1)
+    assert project.changed(project.recipes(pkd)) == ["stage fm a"]
 
 
 def test_other_images_of_the_same_names_are_other_data(project: Project) -> None:

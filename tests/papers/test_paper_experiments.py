@@ -151,6 +151,35 @@ def test_schedules_are_the_papers() -> None:
         assert experiment.resources.train.gpus == 8
 
 
+TRAINED_FOR_THE_ORDER = {
+    "mtpd_retinanet": {"retinanet_swin_t", "retinanet_swin_s"},
+    "mtpd_mask_rcnn": set(),
+}
+"""What no zoo has."""
+
+
+@pytest.mark.parametrize("name", TRAINED_FOR_THE_ORDER)
+def test_the_order_of_a_pool_trains_only_what_no_zoo_has(name: str) -> None:
+    experiment = EXPERIMENTS[name]
+    of_zoo = [n for n, teacher in experiment.teachers.items() if teacher.weights == "zoo"]
+    assert len(of_zoo) >= 5
+    assert experiment.runs["bgs"].order == "bgs"
+    recipes = Recipes(experiment, Layout(Path("results"), name), Zoo(), Digests())
+    pending, needed = [Task("order")], set()
+    while pending:
+        task = pending.pop()
+        needed.add(task)
+        sources = recipes.of(task).inputs.values()
+        pending += [source.task for source in sources if isinstance(source, Made)]
+    assert {task.names for task in needed if task.rule == "features"} == {
+        (detector,) for detector in experiment.detectors
+    }
+    trained = {task for task in needed if recipes.of(task).kind == "training"}
+    assert {(task.rule, *task.names) for task in trained} == {
+        ("train", detector) for detector in TRAINED_FOR_THE_ORDER[name]
+    }
+
+
 @pytest.mark.parametrize("upwards", [True, False])
 def test_no_training_is_done_twice(upwards: bool) -> None:
     done: dict[str, str] = {}

@@ -20,6 +20,7 @@ from mtpd.experiment.load import load_experiment
 from mtpd.experiment.recipes import Recipes
 from mtpd.layout import Layout
 from mtpd.settings.experiment import Experiment, Training
+from mtpd.settings.losses import ONE_STAGE, TWO_STAGE, FocalGlobal, PearsonCorrelation
 from mtpd.settings.runtime import Zoo
 
 FOLDER = PROJECT / "config" / "experiments"
@@ -139,3 +140,17 @@ def test_pgd_in_both_readings(name: str) -> None:
         "released": "release",
     }
     assert {run.method for run in opened.runs.values()} == set(opened.methods)
+
+
+@pytest.mark.parametrize(("kind", "weight"), [(ONE_STAGE, 10), (TWO_STAGE, 6)])
+def test_pkd_by_student(kind: str, weight: float) -> None:
+    """Ten in its recipes for RetinaNet, FCOS and RepPoints, six for Faster R-CNN; P2 or P3 on."""
+    settings = PearsonCorrelation(type="pkd").completed(kind, "any head")
+    assert (settings.weight, settings.levels) == (weight, 4)
+
+
+def test_fgd_s_fcos() -> None:
+    settings = FocalGlobal(type="fgd").completed(ONE_STAGE, "FCOSHead")
+    assert settings.temperature == 0.8
+    assert (settings.alpha, settings.beta) == (1.6e-3, 8e-4)
+    assert (settings.gamma, settings.lambda_global) == (8e-4, 8e-6)

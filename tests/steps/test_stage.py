@@ -17,6 +17,7 @@ from mtpd.steps.data import prepare_data
 from mtpd.steps.stage import train_stage
 from mtpd.steps.train import train_detector
 
+LOSSES = [{"type": "fgd"}, {"type": "pgd"}, {"type": "ld"}]
 GFL = str(PROJECT / "config" / "detectors" / "gfl_small.py")
 
 
@@ -28,8 +29,8 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
         MICRO,
         ("student.config", GFL),
         ("teachers", {"a": {"config": GFL}, "b": {"config": GFL}}),
-        ("methods", {"both": {"losses": [{"type": "fgd"}, {"type": "pgd"}], "start": "inherit"}}),
-        ("runs", {"chain": {"method": "both", "order": ["a", "b"]}}),
+        ("methods", {"all": {"losses": LOSSES, "start": "inherit"}}),
+        ("runs", {"chain": {"method": "all", "order": ["a", "b"]}}),
     )
     path.write_text(yaml.safe_dump(settings))
     opened = Context.open(path, folder / "results")
@@ -37,40 +38,41 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     return opened
 
 
-def test_two_mechanisms_in_a_chain(context: Context) -> None:
+def test_three_mechanisms_in_a_chain(context: Context) -> None:
     layout = context.layout
     for name in ("student", "a", "b"):
         check_detector(context, name)
     for teacher in ("a", "b"):
-        check_pair(context, "both", teacher)
+        check_pair(context, "all", teacher)
         train_detector(context, teacher)
     for chain in ("a", "a+b"):
-        train_stage(context, "both", Chain.parse(chain))
+        train_stage(context, "all", Chain.parse(chain))
 
-    paired = read_json(layout.pair("both", "a"))
-    assert [loss["type"] for loss in paired["losses"]] == ["fgd", "pgd"]
+    paired = read_json(layout.pair("all", "a"))
+    assert [loss["type"] for loss in paired["losses"]] == ["fgd", "pgd", "ld"]
     assert paired["losses"][1]["alpha"] == 0.04  # published for GFL
     for chain in ("a", "a+b"):
-        folder = layout.stage("both", chain)
+        folder = layout.stage("all", chain)
         losses = read_json(folder.history)["epochs"][0]["train"]
         assert losses["loss_distill_fgd"] > 0
         assert losses["loss_distill_pgd"] > 0
+        assert losses["loss_distill_ld"] > 0
         student = MODELS.build(Config.fromfile(folder.config).model)
         load_weights(student, folder.weights)  # the student alone, every tensor of it
     first, second = (
-        Config.fromfile(layout.stage("both", chain).training_config).model for chain in ("a", "a+b")
+        Config.fromfile(layout.stage("all", chain).training_config).model for chain in ("a", "a+b")
     )
     assert (first.start, first.student_weights) == ("inherit", None)
     assert (second.start, second.student_weights) == (
         "weights",
-        str(layout.stage("both", "a").weights),
+        str(layout.stage("all", "a").weights),
     )
 
 
 def test_a_teacher_whose_maps_are_kept_teaches_the_same(context: Context) -> None:
     """Losses agree as far as half precision goes; the next stage finds the maps."""
     experiment = context.experiment
-    method = experiment.methods["both"]
+    method = experiment.methods["all"]
     seen = method.model_copy(update={"teacher": method.teacher.model_copy(update={"cache_gb": 0})})
     both = {"kept": method, "seen": seen}
     opened = Context(experiment.model_copy(update={"methods": both, "seed": 5}), context.layout)

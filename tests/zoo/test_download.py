@@ -135,6 +135,17 @@ def test_without_a_hash_nothing_is_put_together(host: Host, zoo: Zoo) -> None:
     assert [asked for _, asked in host.requests] == [None, None, None]
 
 
+@pytest.mark.parametrize("sha256", [None, SHA256[:8]])
+def test_a_page_in_place_of_the_file_is_named_and_removed(
+    sha256: str | None, host: Host, zoo: Zoo
+) -> None:
+    """As of a proxy that asks for a login, or of a host that has moved the file."""
+    host.files["plain.pth"] = b"<!DOCTYPE html><title>Log in</title>"
+    with pytest.raises(UserError, match=r"is a web page \('Log in'\); it was removed"):
+        fetch(Remote(host.url("plain.pth"), sha256), zoo)
+    assert not [path for path in zoo.folder.iterdir() if not path.name.startswith(".")]
+
+
 def test_a_host_that_never_gets_further_is_given_up(host: Host, zoo: Zoo) -> None:
     host.files["plain.pth"] = CONTENT
     host.cut_after = [100_000, 200_000] * ATTEMPTS

@@ -70,6 +70,20 @@ class DenseHeadAdapter(ABC):
             points.append(_centres(priors[level]))
         return Predictions(torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(points))
 
+    @property
+    def bins(self) -> int:
+        """Distances over which the head predicts a distribution for each side; 0: it does not."""
+        return 0
+
+    def positives(self, outputs: tuple[Sequence[Tensor], ...], samples: Any) -> list[Tensor]:
+        """How much every position counts in the head's own loss of boxes, (N, H, W) by level.
+
+        Args:
+            outputs: What the head's ``forward`` gave.
+            samples: MMDetection's data samples, with what is annotated.
+        """
+        raise NotImplementedError(f"{type(self.head).__name__} has no distributions")
+
     @abstractmethod
     def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:
         """Boxes (N, H·W, 4) in pixels from the head's raw ones.

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures.bbox import distance2bbox
 from torch import Tensor
 
@@ -14,6 +19,27 @@ class GFLAdapter(DenseHeadAdapter):
 
     PGD's released code gives image i of the batch the stride of level i, in every level.
     """
+
+    @property
+    def bins(self) -> int:
+        """One more than the largest distance in strides, which starts at 0."""
+        return int(self.head.reg_max) + 1
+
+    @torch.no_grad()
+    def positives(self, outputs: tuple[Sequence[Tensor], ...], samples: Any) -> list[Tensor]:
+        """The best score of the position where the head's assignment gives it a box, else 0."""
+        truth, ignored, metas = unpack_gt_instances(samples)
+        grids = [scores.shape[-2:] for scores in outputs[0]]
+        anchors, flags = self.head.get_anchors(grids, metas, device=outputs[0][0].device)
+        _, labels, *_ = self.head.get_targets(
+            anchors, flags, truth, metas, batch_gt_instances_ignore=ignored
+        )
+        best = [scores.float().sigmoid().amax(1) for scores in outputs[0]]
+        # The background's label is the number of classes.
+        return [
+            own * ((found >= 0) & (found < self.head.num_classes)).view_as(own)
+            for own, found in zip(best, labels, strict=True)
+        ]
 
     def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:
         """Boxes from logits (N, H·W, 4·(reg_max + 1))."""

@@ -13,6 +13,7 @@ from mtpd.distillation.losses.base import DistillationLoss
 from mtpd.distillation.losses.channel_wise import ChannelWiseLoss
 from mtpd.distillation.losses.feature_matching import FeatureMatchingLoss
 from mtpd.distillation.losses.focal_global import FocalGlobalLoss
+from mtpd.distillation.losses.localization import LocalizationLoss
 from mtpd.distillation.losses.masked_generation import MaskedGenerationLoss
 from mtpd.distillation.losses.pearson_correlation import PearsonCorrelationLoss
 from mtpd.distillation.losses.prediction_guided import PredictionGuidedLoss
@@ -21,6 +22,7 @@ from mtpd.settings.losses import (
     ChannelWise,
     FeatureMatching,
     FocalGlobal,
+    LocalizationDistillation,
     Loss,
     LossSettings,
     MaskedGeneration,
@@ -35,6 +37,7 @@ LOSSES: dict[type[LossSettings], Any] = {
     MaskedGeneration: MaskedGenerationLoss,
     FocalGlobal: FocalGlobalLoss,
     PredictionGuided: PredictionGuidedLoss,
+    LocalizationDistillation: LocalizationLoss,
 }
 
 

@@ -21,10 +21,12 @@ class DistillationLoss(nn.Module, ABC):
 
     Attributes:
         needs_heads: Whether it looks at the heads' towers and the teacher's predictions.
+        needs_distributions: Whether it looks at the heads' distributions over distances.
         settings: What it was built from.
     """
 
     needs_heads: ClassVar[bool] = False
+    needs_distributions: ClassVar[bool] = False
 
     def __init__(self, settings: LossSettings) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mtpd.distillation.adapter import LevelAdapter
 from mtpd.distillation.features import Features, GroundTruth
-from mtpd.distillation.losses.base import DistillationLoss
+from mtpd.distillation.losses.base import DistillationLoss, given
 from mtpd.distillation.pairing import Side
 from mtpd.errors import UserError
 from mtpd.settings.losses import PearsonCorrelation
@@ -19,30 +19,32 @@ class PearsonCorrelationLoss(DistillationLoss):
     """Weight · half the mean squared difference of standardised maps, summed over levels.
 
     Every channel is standardised over batch and positions, so scale and offset do not matter, and
-    the loss of a level is 1 − the channels' mean correlation.
+    the loss of a level is 1 − the channels' mean correlation. As many of the finest levels count as
+    the settings say, or all, if there are fewer.
 
     Raises:
-        UserError: The paired levels differ in channels, which this loss does not adapt.
+        UserError: These levels differ in channels, which this loss does not adapt.
     """
 
     def __init__(self, settings: PearsonCorrelation, student: Side, teacher: Side) -> None:
         super().__init__(settings)
-        if student.channels != teacher.channels:
+        self.weight, self.levels = given(settings.weight), slice(given(settings.levels))
+        own, other = student.channels[self.levels], teacher.channels[self.levels]
+        if own != other:
             raise UserError(
                 f"{student.name} and {teacher.name}",
-                f"pkd needs FPN levels of like channels (are {_listed(student.channels)} "
-                f"and {_listed(teacher.channels)})",
+                f"pkd needs FPN levels of like channels (are {_listed(own)} and {_listed(other)})",
                 "use another loss, or give both necks the same out_channels",
             )
-        self.weight = settings.weight
-        self.adapter = LevelAdapter(student.channels, teacher.channels)
+        self.adapter = LevelAdapter(own, other)
 
     def forward(self, student: Features, teacher: Features, truth: GroundTruth) -> Tensor:  # noqa: ARG002
         """Scalar loss of maps (N, C, H, W)."""
-        resized = self.adapter(student.fpn, teacher.fpn)
+        maps = teacher.fpn[self.levels]
+        resized = self.adapter(student.fpn[self.levels], maps)
         terms = [
             F.mse_loss(_standardised(s), _standardised(t)) / 2
-            for s, t in zip(resized, teacher.fpn, strict=True)
+            for s, t in zip(resized, maps, strict=True)
         ]
         return self.weight * sum(terms[1:], terms[0])
 
