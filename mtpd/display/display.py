@@ -42,6 +42,7 @@ class Display(logging.Handler, ABC):
         self.run = Run()
         self.executing = False
         self._warnings, self._log = 0, ""
+        self._said: set[str] = set()
         self._ended: list[Job] = []
         self._end = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -156,10 +157,13 @@ class Display(logging.Handler, ABC):
     def _say(self, record: logging.LogRecord) -> None:
         if str(record.msg).startswith(LOG):
             self._log = str(record.msg).removeprefix(LOG)
-        text = text_of(record, self.run, executing=self.executing)
+        text = text_of(record, executing=self.executing)
         is_error = record.levelno >= logging.ERROR
         self._warnings += record.levelno == logging.WARNING and self.executing
-        if text is not None and (is_error or not self.quiet):
+        # While jobs run, Snakemake says some things at every signal once more.
+        is_new = text is not None and not (self.executing and text in self._said)
+        if text is not None and is_new and (is_error or not self.quiet):
+            self._said.add(text)
             self.say([text], "red" if is_error else "")
 
     # Files.

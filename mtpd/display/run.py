@@ -14,7 +14,7 @@ from mtpd.estimation.estimate import Estimate, PricedJob
 from mtpd.estimation.remaining import Capacity, Pace, seconds_left
 from mtpd.experiment.recipes import Task
 from mtpd.overview.progress import EpochDone, Progress, epochs_trained, read_progress
-from mtpd.overview.status import last_error
+from mtpd.overview.status import last_error, last_line
 from mtpd.store import was_taken
 
 PLAN = "mtpd_plan"
@@ -27,13 +27,20 @@ class Failed:
 
     Attributes:
         job: The job.
-        line: What its log ends with; None: there is nothing that says why.
+        line: Of its log, that says why; None: there is none.
+        last: The last line of its log; None: there is none.
         more: What Snakemake knows besides, such as the job's number on the cluster.
     """
 
     job: Job
-    line: str | None
+    line: str | None = None
+    last: str | None = None
     more: tuple[str, ...] = ()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether it was told to end, and can go on from where it was."""
+        return self.line is None and (self.last or "").startswith("interrupted: ")
 
 
 class Run:
@@ -87,9 +94,10 @@ class Run:
         if job is None:
             return None
         line = None if job.log is None else last_error(job.log)
+        last = None if job.log is None else last_line(job.log)
         told = record.__dict__.get("aux") or {}
         more = tuple(f"{key}: {value}" for key, value in told.items() if value)
-        failed = Failed(job, line, more)
+        failed = Failed(job, line, last, more)
         self.failures[job.number] = failed
         return failed
 

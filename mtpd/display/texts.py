@@ -29,26 +29,25 @@ NOT_NEEDED = (
 LOG = "Complete log(s): "
 """Before the path of Snakemake's own log."""
 
-AFTER_FAILURES = ("CalledProcessError", "WorkflowError", "RuleException")
-"""Errors by which Snakemake says once more that a job has failed."""
+REPEATED = ("returned non-zero exit status", "At least one job did not complete", "Exiting because")
+"""What stands in those messages by which Snakemake says once more that a job has failed."""
 
 AGAIN = "what is finished is kept, and the same command goes on from here"
 
 
-def text_of(record: LogRecord, run: Run, *, executing: bool) -> str | None:
+def text_of(record: LogRecord, *, executing: bool) -> str | None:
     """What is to be seen of a record that is about no job; None: it is only for the log.
 
     Args:
         record: Of Snakemake.
-        run: So far.
         executing: Whether jobs run; other calls, such as ``--unlock``, say what they do.
     """
     text = str(record.msg or "").strip()
     if not text or record.levelno < 20:  # the levels below INFO
         return None
     if record.levelno >= ERROR:
-        repeats = record.__dict__.get("exception") in AFTER_FAILURES or "Exiting because" in text
-        return None if run.failures and repeats else text
+        is_told = executing and any(words in text for words in REPEATED)
+        return None if is_told else text
     if record.levelno >= WARNING or not executing:
         is_shown = not executing and not text.startswith(NOT_NEEDED)
         return text if is_shown else None
@@ -95,16 +94,16 @@ def left_in_all(run: Run) -> str:
 
 def failure_lines(failed: Failed) -> Iterator[str]:
     """What has failed, why, where more stands, and what to do."""
-    yield f"failed: {failed.job} (after {duration(failed.job.took)})"
+    how = "interrupted" if failed.is_interrupted else "failed"
+    yield f"{how}: {failed.job} (after {duration(failed.job.took)})"
     if failed.line is not None:
         yield f"  {failed.line}"
-    if failed.job.log is None:
-        yield f"  it has no log; {AGAIN}"
-        return
-    yield f"  log: {failed.job.log}"
+    elif failed.last is not None:
+        yield f"  its log ends with: {failed.last}"
+    if failed.job.log is not None:
+        yield f"  log: {failed.job.log}"
     yield from (f"  {more}" for more in failed.more)
-    what = "mend that" if failed.line is not None else "see what the log ends with, and mend that"
-    yield f"  then: {what}; {AGAIN}"
+    yield f"  then: {'mend that' if failed.line is not None else 'see to it'}; {AGAIN}"
 
 
 def closing_lines(run: Run, took: float, warnings: int, log: str) -> Iterator[str]:

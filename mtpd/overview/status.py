@@ -223,15 +223,25 @@ def last_error(log: Path) -> str | None:
     It is ``error: …``, or the last line of a traceback; other processes may have had their say
     after it, but training has not gone on.
     """
+    return _last_error(_lines_of(log))
+
+
+def last_line(log: Path) -> str | None:
+    """The last line of a log; None if it has none."""
+    lines = _lines_of(log)
+    return _printable(lines[-1]) if lines else None
+
+
+def _lines_of(log: Path) -> list[str]:
+    """The last lines of a log that are not empty; none if it is not there."""
     try:
         with log.open("rb") as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - TAIL_BYTES))
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
-        return None
-    lines = [_COLOUR.sub("", line) for line in text.splitlines() if line.strip()]
-    return _last_error(lines)
+        return []
+    return [_COLOUR.sub("", line) for line in text.splitlines() if line.strip()]
 
 
 def _last_error(lines: list[str]) -> str | None:
