@@ -22,6 +22,7 @@ from mtpd.display.texts import (
     text_of,
 )
 from mtpd.overview.progress import EpochDone
+from mtpd.reporting.words import count
 
 POLL_SECONDS = 1.0
 BUSY_SHARE = 0.05
@@ -115,7 +116,7 @@ class Display(logging.Handler, ABC):
         stats = record.__dict__["stats"]
         self.run.total = int(stats["total"])
         if not self.quiet:
-            self.say([f"{self.run.total} jobs to run: {rules_line(stats)}"])
+            self.say([f"{count(self.run.total, 'job')} to run: {rules_line(stats)}"])
         if self._watcher is None:
             self._watcher = threading.Thread(target=self._watch, name="mtpd display", daemon=True)
             self._watcher.start()

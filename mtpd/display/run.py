@@ -150,17 +150,30 @@ class Run:
         """Until the run is complete, as far as it can be; None: nothing was planned."""
         if not self._jobs:
             return None
-        left = {job: key for key, job in self._jobs.items() if key not in self._ended}
+        left = self._possible()
         lengths = {job: job.seconds_left * self._pace.of(job.rule) for job in left}
         started = [self._jobs.get((job.experiment, job.task)) for job in self.running.values()]
-        running = [job for job in started if job in left]
+        running = [job for job in started if job in lengths]
         known = dict(self._measured())
         for job in self.running.values():
             priced = self._jobs.get((job.experiment, job.task))
             if priced in lengths:
                 lengths[priced] = known.get(priced, max(0.0, lengths[priced] - job.took))
-        found = seconds_left(list(left), lengths.__getitem__, self._capacity, running)
+        found = seconds_left(left, lengths.__getitem__, self._capacity, running)
         return found if math.isfinite(found) else None
+
+    def _possible(self) -> list[PricedJob]:
+        """Jobs that are left, without those that have failed and what needs their results."""
+        failed = {(one.job.experiment, one.job.task) for one in self.failures.values()}
+        lost: dict[PricedJob, bool] = {self._jobs[key]: True for key in failed & self._jobs.keys()}
+
+        def is_lost(job: PricedJob) -> bool:
+            if job not in lost:
+                lost[job] = any(map(is_lost, job.after))
+            return lost[job]
+
+        left = [job for key, job in self._jobs.items() if key not in self._ended]
+        return [job for job in left if not is_lost(job)]
 
     def _measured(self) -> Iterator[tuple[PricedJob, float]]:
         """Seconds that running trainings say they still take."""

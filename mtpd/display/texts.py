@@ -108,14 +108,16 @@ def failure_lines(failed: Failed) -> Iterator[str]:
 
 def closing_lines(run: Run, took: float, warnings: int, log: str) -> Iterator[str]:
     """How a run has ended; ``log`` is Snakemake's own."""
-    if run.failures:
-        names = ", ".join(str(failed.job) for failed in run.failures.values())
-        yield f"{count(len(run.failures), 'job')} failed: {names}"
+    ended = [failed for failed in run.failures.values() if failed.is_interrupted]
+    failed = [one for one in run.failures.values() if not one.is_interrupted]
+    for how, jobs in (("failed", failed), ("interrupted", ended)):
+        if jobs:
+            yield f"{count(len(jobs), 'job')} {how}: {', '.join(str(one.job) for one in jobs)}"
     if run.failures or run.done < run.total:
         waiting = run.total - run.done - len(run.failures)
         yield (
             f"stopped after {duration(took)}: {run.done} of {count(run.total, 'job')} done, "
-            f"{waiting} not started or not finished; {AGAIN}"
+            f"{waiting} not started; {AGAIN}"
         )
     elif run.total:
         yield f"all {count(run.total, 'job')} done in {duration(took)}"
