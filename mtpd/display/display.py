@@ -172,7 +172,7 @@ class Display(logging.Handler, ABC):
     def _watch(self) -> None:
         pause = POLL_SECONDS
         while not self._end.wait(pause):
-            began = time.monotonic()
+            began = time.thread_time()
             try:
                 with self.lock or threading.RLock():
                     self._tell_epochs()
@@ -180,7 +180,7 @@ class Display(logging.Handler, ABC):
             except Exception:
                 # The run goes on, whatever is wrong with showing it.
                 logging.getLogger(__name__).debug("the display", exc_info=True)
-            pause = max(POLL_SECONDS, (time.monotonic() - began) / BUSY_SHARE)
+            pause = max(POLL_SECONDS, (time.thread_time() - began) / BUSY_SHARE)
 
     def _tell_epochs(self) -> None:
         for job, progress in self.run.trainings():

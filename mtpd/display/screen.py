@@ -13,6 +13,7 @@ from rich.text import Text
 from mtpd.display.display import Display
 from mtpd.display.job import Job
 from mtpd.display.pane import as_known, bar, pane, with_states
+from mtpd.display.run import Failed
 from mtpd.display.texts import left_in_all
 from mtpd.errors import UserError
 from mtpd.estimation.remaining import TRAININGS
@@ -53,6 +54,11 @@ class Screen(Display):
         """The picture shows it."""
         self._reckoned = 0.0
         self._draw()
+
+    def failed(self, failed: Failed) -> None:
+        """Say it above the picture."""
+        super().failed(failed)
+        self._reckoned = 0.0
 
     def epoch(self, job: Job, done: object, epochs: int | None, left: float | None) -> None:
         """The picture shows it."""

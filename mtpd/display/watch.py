@@ -45,7 +45,7 @@ def watch(
     left = TimeLeft(plan)
     with _keys() as pressed, Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            began = time.monotonic()
+            began = time.thread_time()
             status = collect()
             below: list[RenderableType] = [
                 _foot(status, left.of(status)),
@@ -53,7 +53,7 @@ def watch(
             ]
             width, height = console.size
             live.update(pane([status], below, width, height), refresh=True)
-            pause = max(every, (time.monotonic() - began) / BUSY_SHARE)
+            pause = max(every, (time.thread_time() - began) / BUSY_SHARE)
             if pressed(pause) in ("q", "Q", "\x03"):
                 return
 
