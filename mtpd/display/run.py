@@ -96,7 +96,9 @@ class Run:
         line = None if job.log is None else last_error(job.log)
         last = None if job.log is None else last_line(job.log)
         told = record.__dict__.get("aux") or {}
+        others = [log for log in record.__dict__.get("log") or [] if log != str(job.log)]
         more = tuple(f"{key}: {value}" for key, value in told.items() if value)
+        more += tuple(f"log of the scheduler: {log}" for log in others)
         failed = Failed(job, line, last, more)
         self.failures[job.number] = failed
         return failed

@@ -50,5 +50,5 @@ def finished(number: int, done: int, total: int) -> list[logging.LogRecord]:
     ]
 
 
-def failed(number: int, **aux: str) -> logging.LogRecord:
-    return record(LogEvent.JOB_ERROR, level=logging.ERROR, jobid=number, log=[], aux=aux)
+def failed(number: int, *logs: str, **aux: str) -> logging.LogRecord:
+    return record(LogEvent.JOB_ERROR, level=logging.ERROR, jobid=number, log=[*logs], aux=aux)

@@ -175,7 +175,7 @@ def test_a_failure_is_its_line_its_log_and_what_to_do(shown: Shown, folder: Path
     log.write_text(f"many words\n{ERROR}\n")
     repeated = "RuleException:\nCommand '…' returned non-zero exit status 1."
     shown.tell(record(LogEvent.ERROR, repeated, logging.ERROR, exception="RuleException"))
-    shown.tell(failed(1, external_jobid="77"))
+    shown.tell(failed(1, str(log), "slurm.log", external_jobid="77"))
     shown.tell(record(text="Exiting because a job execution failed.", level=logging.ERROR))
     shown.tell(record(text="Complete log(s): /here/.snakemake/log/1.snakemake.log"))
     shown.display.close()
@@ -185,6 +185,7 @@ def test_a_failure_is_its_line_its_log_and_what_to_do(shown: Shown, folder: Path
         f"  {ERROR}",
         f"  log: {log}",
         "  external_jobid: 77",
+        "  log of the scheduler: slurm.log",
         f"  then: mend that; {AGAIN}",
         "1 job failed: micro: train a",
         f"stopped after 0 s: 0 of 2 jobs done, 1 not started; {AGAIN}",

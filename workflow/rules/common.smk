@@ -299,10 +299,10 @@ class Planning(logging.Filter):
             if len(workflow.dag) != self.n_jobs:
                 self.n_jobs = len(workflow.dag)
                 try:
-                    estimates, _ = estimated()
-                except UserError:
-                    return True  # there is no time left to show then
-                setattr(record, PLAN_OF_RECORD, estimates)
+                    setattr(record, PLAN_OF_RECORD, estimated()[0])
+                except Exception as error:
+                    # There is no time left to show then; the run itself goes on.
+                    logger.debug(f"no estimate: {error}")
         return True
 
 
