@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,7 +42,9 @@ def draw(status: ExperimentStatus, path: Path) -> None:
     foot = bar(done, len(models), f"{done} of {len(models)} trained")
     console.print(pane([status], [foot], WIDTH, HEIGHT))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(console.export_svg(title="snakemake --cores 2"), encoding="utf-8")
+    svg = console.export_svg(title="snakemake --cores 2")
+    # A page that is read must fetch nothing: the reader's own font will do.
+    path.write_text(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL), encoding="utf-8")
 
 
 if __name__ == "__main__":
