@@ -95,6 +95,8 @@ class Terminal:
             signal.signal(
                 signal.SIGINT, signal.SIG_DFL
             )  # ignored where tests run in the background
+            for name in ("COLUMNS", "LINES"):  # they would count for more than the terminal's size
+                os.environ.pop(name, None)
             os.environ.update(TERM="xterm-256color", PYTHONPATH=str(PROJECT))
             os.chdir(project.folder)
             os.execv(command[0], command)
