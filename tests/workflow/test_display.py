@@ -153,6 +153,7 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
         one.end()
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_resized_and_ended_by_ctrl_c(
     terminal: Callable[..., Terminal], tmp_path: Path
 ) -> None:

@@ -78,8 +78,7 @@ def test_a_killed_workflow_goes_on(project: Project) -> None:
 @pytest.mark.parametrize(
     "number",
     [
-        # On a terminal, see test_display.py.
-        pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, id="Ctrl-C"),
         pytest.param(signal.SIGHUP, id="terminal", marks=pytest.mark.slow),
     ],
 )
