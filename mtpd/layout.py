@@ -12,6 +12,7 @@ Every path is below one results folder. The folders of an experiment::
 
 Beside them ``paper/`` has the tables and figures that experiments make together.
 ``zoo/<file>.json`` says where a file of the cache lies, whichever experiment needs it.
+``trackers/`` has what W&B and MLflow keep, where they are switched on.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ PAPER = "paper"
 ZOO = "zoo"
 """Folder of the notes on fetched files."""
 
-RESERVED = (PAPER, ZOO)
+TRACKERS = "trackers"
+"""Folder of what W&B and MLflow keep here."""
+
+RESERVED = (PAPER, ZOO, TRACKERS)
 """Folders of all experiments together: no experiment may have such a name."""
 
 
@@ -98,9 +102,19 @@ class ModelFolder:
         """Where a training job is: epoch, iteration, speed, host. For people, not for jobs."""
         return self.path / "progress.json"
 
+    @property
+    def events(self) -> Path:
+        """Folder of the training's curves, for TensorBoard. For people, not for jobs."""
+        return self.path / "tensorboard"
+
     def log(self, step: str) -> Path:
         """Log of one step (train, evaluate, features)."""
         return self.path / f"{step}.log"
+
+
+def trackers_folder(results: Path) -> Path:
+    """Where W&B and MLflow put what they do not send away."""
+    return results / TRACKERS
 
 
 def calibration_file(results: Path) -> Path:

@@ -29,6 +29,9 @@ ENTRY = "entry.json"
 STATES = "states"
 TEACHER_MAPS = "teacher-maps"
 
+TAKEN = "taken from the store"
+"""What the log of a job says whose results were made before."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -166,6 +169,14 @@ class Store:
 
     def _place(self, kind: str, identity: str) -> Path:
         return self.folder / kind / identity
+
+
+def was_taken(log: Path | None) -> bool:
+    """Whether the job of this log took its results from the store."""
+    try:
+        return log is not None and TAKEN in log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def new_entry(

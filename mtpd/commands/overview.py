@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -18,13 +19,37 @@ overview = typer.Typer()
 
 
 @overview.command()
-def status(experiment: ExperimentName, results: Results) -> None:
+def status(
+    experiment: ExperimentName,
+    results: Results,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it as it changes, until q or Ctrl-C is typed.")
+    ] = False,
+) -> None:
     """Show what is done, running, interrupted, failed or waiting; changes nothing."""
+    from rich.console import Console
+
     from mtpd.experiment.load import open_experiment
     from mtpd.overview.status import collect_status
     from mtpd.reporting.status import print_status
 
-    print_status(collect_status(*open_experiment(experiment, results)))
+    console = Console(highlight=False)
+    if not watch or not console.is_terminal:
+        print_status(collect_status(*open_experiment(experiment, results)))
+        return
+    from mtpd.display.watch import watch as show
+    from mtpd.estimation.speed import Calibration, Speed
+    from mtpd.layout import calibration_file
+    from mtpd.steps.estimate import estimate_experiments
+
+    opened = open_experiment(experiment, results)
+    speed = Speed(Calibration.load(calibration_file(results)))
+    with suppress(KeyboardInterrupt):
+        show(
+            lambda: collect_status(*opened),
+            lambda: estimate_experiments([experiment], results, speed),
+            console,
+        )
 
 
 @overview.command()

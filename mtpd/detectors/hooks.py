@@ -72,6 +72,16 @@ def _memory_of_all() -> dict[str, int]:
     return found
 
 
+def _images_per_step(runner: Runner) -> int:
+    """Images of one step, of all processes together."""
+    return int(runner.train_dataloader.batch_sampler.batch_size) * get_world_size()
+
+
+def _speed(epoch: dict[str, Any], images_per_step: int) -> float:
+    """Images in a second of an epoch's training."""
+    return float(epoch["iterations"] * images_per_step / max(1e-3, epoch["train_seconds"]))
+
+
 CHECK_EVERY = 25
 """Iterations between two looks at the losses, each of which waits for the device."""
 SKIPPED_IN_A_ROW = 20
@@ -117,6 +127,30 @@ class HistoryHook(Hook):
             "skipped": self._skipped,
             "seconds": time.monotonic() - self._began,
         }
+
+    def shown(self, runner: Runner, *, is_validating: bool) -> dict[str, Any]:
+        """What people may see while the training runs: figures so far, and epochs that are over."""
+        per_step = _images_per_step(runner)
+        is_open = len(self.epochs) == runner.epoch and self._iterations > 0
+        loss, speed = None, None
+        if is_open:
+            counted = max(1, self._iterations - int(self._skipped))
+            loss = float(self._sums["loss"]) / counted if "loss" in self._sums else None
+            speed = self._iterations * per_step / max(1e-3, time.monotonic() - self._began)
+        elif self.epochs:
+            loss = self.epochs[-1]["train"].get("loss")
+            speed = _speed(self.epochs[-1], per_step)
+        over = self.epochs[: len(self.epochs) - is_validating]
+        done = [
+            {
+                "epoch": epoch["epoch"],
+                "loss": epoch["train"].get("loss"),
+                "ap": epoch.get("val", {}).get("bbox_mAP"),
+                "images_per_second": _speed(epoch, per_step),
+            }
+            for epoch in over
+        ]
+        return {"loss": loss, "images_per_second": speed, "done": done}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with a history that :meth:`state` gave, in the middle of its epoch."""
@@ -206,6 +240,7 @@ class HistoryHook(Hook):
                 "train": means,
             }
         )
+        self._sums, self._iterations = {}, 0
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """Add the validation figures to the epoch that they belong to."""
@@ -221,8 +256,7 @@ class HistoryHook(Hook):
                 self.path,
                 {
                     "identity": self.identity,
-                    "images_per_step": runner.train_dataloader.batch_sampler.batch_size
-                    * get_world_size(),
+                    "images_per_step": _images_per_step(runner),
                     # Without warm-up and decay, of the group with the highest.
                     "learning_rate": self.rate,
                     "startup_seconds": round(self.startup_seconds or 0.0, 3),

@@ -187,6 +187,10 @@ class TrainingStateHook(Hook):
         if time.monotonic() - self._reported > PROGRESS_SECONDS:
             self._report(runner, runner.iter, "validating")
 
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Say what the validation has found."""
+        self._report(runner, runner.iter, "training")
+
     def after_train(self, runner: Runner) -> None:  # noqa: ARG002
         """Leave signals to others again; the states stay until the weights are written."""
         for number in SIGNALS:
@@ -253,6 +257,7 @@ class TrainingStateHook(Hook):
                 "pid": os.getpid(),
                 "slurm_job": os.environ.get("SLURM_JOB_ID"),
                 "updated": time.time(),
+                **_history(runner).shown(runner, is_validating=state == "validating"),
             },
         )
 

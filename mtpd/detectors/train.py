@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def run_training(
     saving: Saving,
     identity: str,
     states: Path,
+    curves: Sequence[Mapping[str, Any]] = (),
     model_options: Mapping[str, Any] | None = None,
 ) -> None:
     """Train what ``config`` describes; its hooks write weights and history to ``folder``.
@@ -41,6 +43,7 @@ def run_training(
         saving: When the training state is saved.
         identity: Digest of all that the training depends on. States of another are not used.
         states: Folder of the training states.
+        curves: MMEngine's visualisation backends, which are no part of the written config.
         model_options: More arguments of the model, which are no part of the written config.
 
     Raises:
@@ -62,7 +65,11 @@ def run_training(
     for own in config.custom_hooks:
         if own["type"] == "HistoryHook":
             own["identity"] = identity
+    config.visualizer.vis_backends = [dict(backend) for backend in curves]
     with together(config):
+        if is_main_process() and TrainingStates(states, identity).is_empty:
+            # Curves of what was here before are not those of this training.
+            shutil.rmtree(folder.events, ignore_errors=True)
         write_config(written, folder.training_config)
         # As Config.fromfile does: it registers hooks, and the distiller where the config names it.
         import_modules_from_strings(**config.custom_imports)

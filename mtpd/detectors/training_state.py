@@ -73,6 +73,11 @@ class TrainingStates:
             logger.warning("%s is not used: %s", path, problem)
         return None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none at all, damaged ones included: the training begins anew."""
+        return not self._paths()
+
     def clear(self) -> None:
         """Remove all states, when the training is complete or starts anew."""
         for path in self._paths():

@@ -58,11 +58,13 @@ class Price:
         seconds: Of wall time.
         gpus: That it uses.
         n_bytes: Of the files that stay.
+        threads: That it uses.
     """
 
     seconds: float = 0
     gpus: int = 0
     n_bytes: float = 0
+    threads: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +81,7 @@ class PricedJob:
         gpus: That it uses.
         after: Jobs whose results it needs.
         n_bytes: Of the files that stay.
+        threads: That it uses.
     """
 
     task: Task
@@ -90,6 +93,7 @@ class PricedJob:
     gpus: int = 0
     after: tuple[PricedJob, ...] = ()
     n_bytes: float = 0
+    threads: int = 1
 
     @property
     def rule(self) -> str:
@@ -289,6 +293,7 @@ class Prices:
             images * self._detection(name).seconds,
             self.experiment.resources.infer.gpus,
             images * self.speed.assumptions.detections_bytes,
+            self.experiment.resources.infer.threads,
         )
 
     def features(self, name: str) -> Price:
@@ -297,7 +302,8 @@ class Prices:
         values = ordering.images * ordering.points * self.speed.assumptions.feature_values
         # A little less in truth: the maps alone are needed, not what the head makes of them.
         seconds = ordering.images * self._detection(name).seconds
-        return Price(seconds, self.experiment.resources.infer.gpus, 4 * values)
+        asked = self.experiment.resources.infer
+        return Price(seconds, asked.gpus, 4 * values, asked.threads)
 
     def longest_orders(self) -> dict[str, tuple[str, ...]]:
         """For every chain, if the data orders any: as many of the slowest teachers as it may have.
@@ -351,7 +357,8 @@ class Prices:
     def _model(self, workload: Workload, seconds: float) -> Price:
         """A job that leaves weights behind."""
         n_bytes = 4 * self.speed.n_parameters(workload)
-        return Price(seconds, self.experiment.resources.train.gpus, n_bytes)
+        asked = self.experiment.resources.train
+        return Price(seconds, asked.gpus, n_bytes, asked.threads)
 
     def _workload(self, name: str, training: Training, asked: Resources | None = None) -> Workload:
         """What a step of the detector ``name`` by ``training`` depends on."""
@@ -424,6 +431,7 @@ def _priced(planned: Sequence[PlannedJob], prices: Mapping[str, Prices]) -> list
                 price.gpus,
                 tuple(at(other) for other in job.after),
                 price.n_bytes,
+                price.threads,
             )
         return found[place]
 
@@ -502,7 +510,13 @@ class _Longest:
         price = self._prices.of(task)
         seconds = self._prices.speed.assumptions.startup_seconds + price.seconds
         job = PricedJob(
-            task, None, seconds, gpus=price.gpus, after=tuple(after), n_bytes=price.n_bytes
+            task,
+            None,
+            seconds,
+            gpus=price.gpus,
+            after=tuple(after),
+            n_bytes=price.n_bytes,
+            threads=price.threads,
         )
         self.jobs.append(job)
         return job

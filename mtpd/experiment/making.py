@@ -19,7 +19,7 @@ from mtpd.experiment.keeping import keep
 from mtpd.experiment.recipes import Made, Recipe, Recipes, Task, prepared_parts
 from mtpd.experiment.records import Record
 from mtpd.files import digest_of, read_json, remove_with_empty_folders
-from mtpd.store import Store
+from mtpd.store import TAKEN, Store
 
 logger = logging.getLogger(__name__)
 
@@ -168,8 +168,8 @@ def _taken(store: Store, recipe: Recipe, identity: str) -> bool:
     if entry is None:
         return False
     logger.info(
-        "%s: taken from the store (%s of %s made it at %s); identity %s",
-        recipe.task, entry.target, entry.experiment, entry.made, identity,
+        "%s: %s (%s of %s made it at %s); identity %s",
+        recipe.task, TAKEN, entry.target, entry.experiment, entry.made, identity,
     )  # fmt: skip
     return True
 

@@ -19,11 +19,12 @@ class _Record(BaseModel):
 
 
 class Epoch(_Record):
-    """One epoch: its iterations, mean losses, and validation figures as fractions."""
+    """One epoch: its iterations, mean losses, validation figures as fractions, and its time."""
 
     iterations: int
     train: dict[str, float]
     val: dict[str, float | None] = {}
+    train_seconds: FiniteFloat | None = None
 
     @property
     def detection_loss(self) -> float:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt
-
 from mtpd.chains import Chain
 from mtpd.errors import UserError
 from mtpd.experiment.orders import known_chains
 from mtpd.experiment.runs import all_members, run_of
 from mtpd.layout import Layout, ModelFolder
+from mtpd.overview.progress import EpochDone, Progress, epochs_trained, read_progress
 from mtpd.settings.experiment import Detector, Experiment
 from mtpd.zoo.sources import remote_weights
 
@@ -31,46 +30,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 Product = tuple[Path, Path]
 """What a job makes, and its log."""
 
-State = Literal["done", "running", "interrupted", "failed", "waiting"]
-
-
-class Progress(BaseModel):
-    """What a training job says of itself in ``progress.json``.
-
-    Attributes:
-        state: ``saved``: the job was told to end, has saved its state, and does not run any more.
-        epoch: The present one, counted from 1.
-        iteration: How many are done, in all epochs.
-        iterations: How many there are, in all epochs.
-        seconds_per_iteration: Mean since the job began; None before the first.
-        updated: When this was written, by the clock of ``host``, in seconds since 1970.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    state: Literal["training", "validating", "saved"]
-    epoch: NonNegativeInt
-    epochs: NonNegativeInt
-    iteration: NonNegativeInt
-    iterations: NonNegativeInt
-    seconds_per_iteration: FiniteFloat | None
-    host: str
-    pid: int
-    slurm_job: str | None
-    updated: FiniteFloat
-
-    @property
-    def seconds_left(self) -> float | None:
-        """What the iterations to come take at the speed so far; None: not known yet."""
-        if self.seconds_per_iteration is None:
-            return None
-        return max(0.0, self.seconds_per_iteration * (self.iterations - self.iteration))
-
-    @property
-    def where(self) -> str:
-        """The machine, with the Slurm job if there is one, or else the process."""
-        job = f"process {self.pid}" if self.slurm_job is None else f"Slurm job {self.slurm_job}"
-        return f"{self.host}, {job}"
+State = Literal["done", "running", "started", "interrupted", "failed", "waiting"]
+"""``started`` is known only where the jobs are started: the job has written nothing yet."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +52,7 @@ class ModelStatus:
         state: Of its training.
         progress: Of a training that runs or was interrupted.
         failures: Of its training, and of the jobs before and after that.
+        epochs: That are over.
     """
 
     name: str
@@ -98,6 +60,12 @@ class ModelStatus:
     state: State
     progress: Progress | None = None
     failures: tuple[Failure, ...] = ()
+    epochs: tuple[EpochDone, ...] = ()
+
+    @property
+    def ap(self) -> float | None:
+        """AP of the last validation, a fraction; None: there was none yet."""
+        return next((done.ap for done in reversed(self.epochs) if done.ap is not None), None)
 
 
 @dataclass(frozen=True)
@@ -211,8 +179,9 @@ def _model(
     log = folder.log("train")
     failures = (*_failures(before), *_failures([(folder.weights, log)]))
     if folder.weights.exists():
-        return ModelStatus(name, folder.path, "done", failures=_failures(after))
-    progress = _progress(folder.progress)
+        epochs = epochs_trained(folder)
+        return ModelStatus(name, folder.path, "done", None, _failures(after), epochs)
+    progress = read_progress(folder.progress)
     if progress is None:
         return ModelStatus(
             name, folder.path, "failed" if failures else "waiting", failures=failures
@@ -220,20 +189,13 @@ def _model(
     written = folder.progress.stat().st_mtime
     # A job that has gone on after an error in its log has not failed.
     if any(failure.log.stat().st_mtime >= written for failure in failures):
-        return ModelStatus(name, folder.path, "failed", progress, failures)
+        return ModelStatus(name, folder.path, "failed", progress, failures, progress.done)
     logged = [log.stat().st_mtime] if log.exists() else []
     running = (
         progress.state != "saved" and _age(now, progress.updated, written, *logged) <= FRESH_SECONDS
     )
-    return ModelStatus(name, folder.path, "running" if running else "interrupted", progress)
-
-
-def _progress(path: Path) -> Progress | None:
-    """What a training job says of itself; None if it says nothing that makes sense."""
-    try:
-        return Progress.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
+    state: State = "running" if running else "interrupted"
+    return ModelStatus(name, folder.path, state, progress, epochs=progress.done)
 
 
 def _age(now: float, *moments: float) -> float:
@@ -261,15 +223,25 @@ def last_error(log: Path) -> str | None:
     It is ``error: …``, or the last line of a traceback; other processes may have had their say
     after it, but training has not gone on.
     """
+    return _last_error(_lines_of(log))
+
+
+def last_line(log: Path) -> str | None:
+    """The last line of a log; None if it has none."""
+    lines = _lines_of(log)
+    return _printable(lines[-1]) if lines else None
+
+
+def _lines_of(log: Path) -> list[str]:
+    """The last lines of a log that are not empty; none if it is not there."""
     try:
         with log.open("rb") as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - TAIL_BYTES))
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
-        return None
-    lines = [_COLOUR.sub("", line) for line in text.splitlines() if line.strip()]
-    return _last_error(lines)
+        return []
+    return [_COLOUR.sub("", line) for line in text.splitlines() if line.strip()]
 
 
 def _last_error(lines: list[str]) -> str | None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
@@ -39,6 +40,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 VARIABLE = "MTPD_WORKFLOW"
 """Environment variable by which the workflow tells its jobs the settings, as JSON."""
 
+Tracker = Literal["wandb", "mlflow"]
+"""What trainings can report to beside TensorBoard; also the name of the package that it needs."""
+
 RUN = "MTPD_RUN"
 """Environment variable that tells the jobs of one run of the workflow from those of others."""
 
@@ -58,6 +62,17 @@ def _one_or_several(value: Any) -> Any:
 def _none_is_empty(value: Any) -> Any:
     """A key whose parts are all commented out is there, without a value."""
     return {} if value is None else value
+
+
+def _trackers(value: Any) -> Any:
+    """``--config trackers=wandb`` is as good as a list; ``~`` names none."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value or ()
+    known = get_args(Tracker)
+    for name in names if isinstance(names, list | tuple) else [names]:
+        if name not in known:
+            problem = f"{name!r} is no tracker"
+            raise SettingError("", problem, f"name some of {', '.join(known)}, or none: []")
+    return tuple(dict.fromkeys(names))
 
 
 class _Keys(Settings):
@@ -128,6 +143,9 @@ class Config(_Keys):
     )
     zoo: Annotated[Zoo, BeforeValidator(_none_is_empty)] = Zoo()
     paper_tables: UserPath = PAPER_TABLES
+    trackers: Annotated[tuple[Tracker, ...], BeforeValidator(_trackers)] = Field(
+        default=(), description="What trainings report to beside TensorBoard: wandb, mlflow"
+    )
 
 
 class Workflow(Config):
@@ -212,6 +230,7 @@ def start_workflow(given: Mapping[str, Any], checkout: Path, *, is_job: bool) ->
         if not workflow.experiments:
             where = f"{settings_file(checkout)}: experiments"
             raise UserError(where, "key is missing", "name at least one, such as demo")
+        check_installed(workflow.trackers, settings_file(checkout))
         workflow.export()
         os.environ[RUN] = uuid.uuid4().hex
         os.environ[AUTO_GPUS] = str(gpus_here())
@@ -221,6 +240,18 @@ def start_workflow(given: Mapping[str, Any], checkout: Path, *, is_job: bool) ->
 def settings_file(checkout: Path = CHECKOUT) -> Path:
     """The file of the settings: the working folder's, or the checkout's if only that is there."""
     return _found(CONFIG, checkout)
+
+
+def check_installed(trackers: Sequence[Tracker], file: Path = CONFIG) -> None:
+    """Refuse trackers whose packages are not there.
+
+    Raises:
+        UserError: One is not.
+    """
+    for tracker in trackers:
+        if find_spec(tracker) is None:
+            remedy = f"run `pip install {tracker}`, or take it out of the list"
+            raise UserError(f"{file}: trackers", f"{tracker} is not installed here", remedy)
 
 
 def is_url(text: str) -> bool:

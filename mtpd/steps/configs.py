@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 from mmengine.config import Config
 
 from mtpd.chains import Chain
 from mtpd.detectors.pretrained import without_pretrained
 from mtpd.detectors.written_config import write_config
+from mtpd.layout import ModelFolder
 from mtpd.steps.context import Context
 
 
@@ -21,8 +24,9 @@ def detector_training_config(context: Context, name: str) -> Config:
 
 def add_detector_configs(context: Context, name: str) -> None:
     """Write the configs beside weights that were taken from the store."""
-    config = detector_training_config(context, name)
-    write_config(config, context.layout.detector(name).training_config)
+    folder = context.layout.detector(name)
+    _remove_curves(folder)
+    write_config(detector_training_config(context, name), folder.training_config)
 
 
 def stage_config(context: Context, method: str, chain: Chain) -> Config:
@@ -70,4 +74,10 @@ def stage_config(context: Context, method: str, chain: Chain) -> Config:
 def add_stage_configs(context: Context, method: str, chain: Chain) -> None:
     """Write the configs beside a student that was taken from the store."""
     folder = context.layout.stage(method, str(chain))
+    _remove_curves(folder)
     write_config(stage_config(context, method, chain), folder.training_config)
+
+
+def _remove_curves(folder: ModelFolder) -> None:
+    """TensorBoard's events of another training do not belong to weights of the store."""
+    shutil.rmtree(folder.events, ignore_errors=True)

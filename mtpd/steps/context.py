@@ -99,11 +99,15 @@ class Context:
         Raises:
             Interrupted: A signal has asked the job to end.
         """
+        from mtpd.detectors.trackers import backends
         from mtpd.detectors.train import run_training
 
         identity = identity_of(self.recipes, task)
-        states = self.store.states(identity)
-        run_training(config, folder, self.experiment.saving, identity, states, model_options)
+        states, trackers = self.store.states(identity), workflow_settings().trackers
+        curves = backends(trackers, folder, self.layout.root, str(task), identity)
+        run_training(
+            config, folder, self.experiment.saving, identity, states, curves, model_options
+        )
 
     def training_config(
         self, name: str, training: Training, folder: ModelFolder, seed: int | None = None

@@ -27,7 +27,9 @@ from mtpd.overview.status import (
     collect_status,
     last_error,
 )
-from mtpd.reporting.status import duration, print_status
+from mtpd.reporting.status import print_status
+from mtpd.reporting.tree import tree_of, tree_table
+from mtpd.reporting.words import duration
 
 NOW = 1_700_000_000.0
 LOG_LINE = "11/14 22:13:20 - mmengine - INFO - Epoch(train) [1][2/2]  lr: 1.0e-03  loss: 1.5\n"
@@ -133,8 +135,72 @@ def test_running(status: Any, layout: Layout) -> None:
     first, second = stages_of(found, "progressive")
     assert (first.state, second.state) == ("running", "waiting")
     text = " ".join(printed(found).split())
-    assert "student running 3/12 230/960 0.5 6 min gpu01, process 4711 a waiting" in text
-    assert "a validating 3/12 230/960 0.5 6 min gpu01, Slurm job 99 b waiting" in text
+    assert "student running 3/12 230/960 6 min gpu01, process 4711 ├─ a waiting" in text
+    assert "a validating 3/12 230/960 6 min gpu01, Slurm job 99 └─ b progressive" in text
+
+
+def test_how_a_training_goes(status: Any, layout: Layout) -> None:
+    done = [
+        {"epoch": 1, "loss": 2.0, "ap": 0.1, "images_per_second": 9.0},
+        {"epoch": 2, "loss": 1.5, "ap": None},
+    ]
+    folder = layout.detector("student")
+    write_progress(folder, loss=1.234, images_per_second=12.345, done=done)
+    found = student(status())
+    assert found.ap == 0.1  # of the last epoch that was validated
+    text = " ".join(printed(status()).split())
+    assert "student running 3/12 230/960 1.23 10.0 12.3 6 min gpu01" in text
+
+
+def test_what_a_training_has_come_to(status: Any, layout: Layout) -> None:
+    folder = layout.detector("student")
+    write(folder.weights)
+    epochs = [
+        {"iterations": 10, "train": {"loss": loss}, "val": {"bbox_mAP": ap}}
+        for loss, ap in ((2.0, 0.1), (1.0, 0.215))
+    ]
+    write(folder.history, json.dumps({"epochs": epochs}))
+    assert "student done 2 1 21.5 " in " ".join(printed(status()).split())
+    write(folder.history, json.dumps({"epochs": epochs[:1]}), at=NOW + 1)
+    assert student(status()).ap == 0.1
+    write(folder.history, "{")
+    assert student(status()).epochs == ()
+
+
+def test_chains_that_begin_alike_share_their_stages(status: Any) -> None:
+    runs = {
+        "long": {"method": "fm", "order": ["a", "b", "c"]},
+        "short": {"method": "fm", "order": ["a", "b"]},
+        "other": {"method": "fm", "order": ["a", "c"]},
+    }
+    lines = [line.rstrip() for line in printed(status(("runs", runs))).splitlines()]
+    assert [line.replace("waiting", "").rstrip() for line in lines[-5:]] == [
+        "fm",
+        "└─ a",
+        "   ├─ b  short",
+        "   │  └─ c  long",
+        "   └─ c  other",
+    ]
+
+
+def test_a_low_terminal_shows_what_happens(status: Any, layout: Layout) -> None:
+    for name in ("student", "a"):
+        write(layout.detector(name).weights)
+    write_progress(layout.stage("fm", "a+b"))
+    write(layout.detector("c").log("train"), USER_ERROR)
+    output = io.StringIO()
+    table = tree_table(tree_of(status()), 120, height=9)
+    Console(file=output, width=120).print(table)
+    lines = [line.split()[:3] for line in output.getvalue().splitlines()]
+    assert len(lines) <= 9
+    assert [line for line in lines[1:] if line] == [
+        ["detectors"],
+        ["└─", "c", "failed"],
+        ["fm"],
+        ["└─", "a", "waiting"],
+        ["└─", "b", "progressive"],
+        ["not", "shown:", "2"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -417,10 +483,20 @@ def test_the_command_is_quick_changes_nothing_and_imports_nothing_heavy(
     assert {path: path.stat().st_mtime_ns for path in layout.results.rglob("*")} == before
 
 
-def test_a_narrow_terminal_loses_nothing(status: Any, layout: Layout) -> None:
-    host = "a-node-with-a-long-name.cluster.example"
-    write_progress(layout.detector("student"), host=host)
-    rows = printed(status(), width=80).splitlines()[2:]
-    assert all(cell in rows[0] for cell in ("student", "running", "3/12", "230/960", "6 min"))
-    column = rows[0].index("a-no")
-    assert "".join(row[column:].strip() for row in rows).replace(" ", "").startswith(host)
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (120, ["3/12", "230/960", "1.23", "6 min", "gpu01, process 4711"]),
+        (80, ["3/12", "230/960", "1.23", "6 min"]),
+        (60, ["3/12", "1.23", "6 min"]),
+    ],
+)
+def test_a_narrow_terminal_has_what_matters_most(
+    status: Any, layout: Layout, width: int, shown: list[str]
+) -> None:
+    write_progress(layout.detector("student"), loss=1.234)
+    rows = printed(status(), width=width).splitlines()
+    (row,) = [row for row in rows if "student" in row]
+    assert all(cell in row for cell in shown)
+    assert max(map(len, rows[1:])) <= width
+    assert ("gpu01" in row, "230/960" in row) == (width == 120, width > 60)

@@ -250,3 +250,33 @@ def test_a_wrong_variable_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "{")
     with pytest.raises(UserError, match=rf"^{VARIABLE}: .*unset {VARIABLE}"):
         workflow_settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "trackers"),
+    [
+        ({}, ()),
+        ({"trackers": None}, ()),
+        ({"trackers": []}, ()),
+        ({"trackers": ["wandb", "mlflow"]}, ("wandb", "mlflow")),
+        ({"trackers": "mlflow, wandb"}, ("mlflow", "wandb")),
+        ({"trackers": ["wandb", "wandb"]}, ("wandb",)),
+    ],
+)
+def test_trackers(given: dict[str, Any], trackers: tuple[str, ...]) -> None:
+    assert read_workflow(given).trackers == trackers
+
+
+@pytest.mark.parametrize("given", ["comet", ["wandb", "comet"], [1]])
+def test_a_tracker_that_is_none_is_one_line(given: Any) -> None:
+    with pytest.raises(UserError, match=r"trackers: .* is no tracker; name some of wandb, mlflow"):
+        read_workflow({"trackers": given})
+
+
+def test_a_tracker_that_is_not_installed_is_said_before_any_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mtpd.settings.runtime.find_spec", lambda _: None)
+    given = {"experiments": ["demo"], "trackers": ["mlflow"]}
+    with pytest.raises(UserError, match=r"mlflow is not installed here; run `pip install mlflow`"):
+        start_workflow(given, CHECKOUT, is_job=False)

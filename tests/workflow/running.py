@@ -81,10 +81,11 @@ class Project:
             check=False,
         )
 
-    def run(self, *arguments: str) -> None:
-        """Run Snakemake; it must succeed."""
+    def run(self, *arguments: str) -> str:
+        """Run Snakemake; it must succeed. Gives what it has shown."""
         done = self.snakemake(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
+        return done.stderr
 
     def planned(self, *arguments: str) -> list[str]:
         """Jobs of a dry run, sorted, as ``rule`` or ``rule wildcards`` without the experiment."""

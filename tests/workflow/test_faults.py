@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -183,6 +184,15 @@ def test_what_would_fail_again_is_not_tried_again(project: Project) -> None:
     for _ in range(2):
         done = project.snakemake("--retries", "2", "--", target)
         assert done.returncode != 0
+    # It was tried three times, and what is to be seen each time is the line, the log and a way out.
+    said = [line[9:] for line in done.stderr.splitlines()]
+    place = next(at for at, line in enumerate(said) if line.startswith("failed: "))
+    assert re.match(r"failed: micro: train student \(after \d+ s\)", said[place])
+    assert said[place + 1].startswith("  error: epoch ")
+    assert said[place + 2] == f"  log: {folder.relative_to(project.folder) / 'train.log'}"
+    assert said[place + 3].startswith("  then: mend that; ")
+    assert sum(line.startswith("failed: ") for line in said) == 3
+    assert "1 job failed: micro: train student" in said
     first, *later = [folder / f"train.log.{number}" for number in range(1, 7)]
     assert "training has diverged" in first.read_text()
     assert "Epoch(train)" in first.read_text()

@@ -1,11 +1,17 @@
 # What all rules share: the experiments, where results lie, and what a job asks for.
 import atexit
+import logging
 import os
 import sys
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
+from snakemake.logging import logger
+from snakemake_interface_logger_plugins.common import LogEvent
+
 from mtpd.chains import CHAIN_PATTERN, NAME_PATTERN, Chain
+from mtpd.display.run import PLAN as PLAN_OF_RECORD
 from mtpd.errors import UserError
 from mtpd.estimation.estimate import awaited_by_all, estimate, format_estimate
 from mtpd.estimation.plan import PLAN, planned_jobs, write_plan
@@ -264,17 +270,40 @@ def say_idle_gpus():
             print(f"{name}: {text}", file=sys.stderr)
 
 
-def say_estimate():
-    """Say what the planned jobs take, or give them to the command that asked for them."""
+def estimated():
+    """What the planned jobs take, and by which speeds."""
     jobs = planned_jobs(workflow.dag, is_kept)
-    if PLAN in os.environ:
-        write_plan(Path(os.environ[PLAN]), jobs)
-        return
     names = dict.fromkeys(job.experiment for job in jobs if job.experiment)
     experiments = [(experiment_named(name), Layout(RESULTS, name)) for name in names]
     speed = Speed(Calibration.load(calibration_file(RESULTS)))
-    estimates = estimate(jobs, experiments, speed, awaited)
+    return estimate(jobs, experiments, speed, awaited), speed
+
+
+def say_estimate():
+    """Say what the planned jobs take, or give them to the command that asked for them."""
+    if PLAN in os.environ:
+        write_plan(Path(os.environ[PLAN]), planned_jobs(workflow.dag, is_kept))
+        return
+    estimates, speed = estimated()
     print(f"\n{format_estimate(estimates, speed)}", file=sys.stderr)
+
+
+class Planning(logging.Filter):
+    """Lets the display know what the planned jobs take, when there are others than before."""
+
+    n_jobs = 0
+
+    def filter(self, record):
+        # Snakemake's graph may be read here: jobs are started by the thread that changes it.
+        if getattr(record, "event", None) == LogEvent.JOB_STARTED:
+            if len(workflow.dag) != self.n_jobs:
+                self.n_jobs = len(workflow.dag)
+                try:
+                    setattr(record, PLAN_OF_RECORD, estimated()[0])
+                except Exception as error:
+                    # There is no time left to show then; the run itself goes on.
+                    logger.debug(f"no estimate: {error}")
+        return True
 
 
 def end_planning():
@@ -300,6 +329,15 @@ if workflow.is_main_process:
     CHANGED.touch()
     atexit.register(CHANGED.unlink, missing_ok=True)
     atexit.register(end_planning)
+    # `--logger mtpd`, which the default profile names.
+    if "mtpd" in workflow.output_settings.log_handler_settings:
+        logger.addFilter(Planning())
+    elif find_spec("snakemake_logger_plugin_mtpd") is None:
+        remedy = "run `pip install -e .` in the checkout once more"
+        print(
+            f"the display of runs is missing from an older installation: {remedy}",
+            file=sys.stderr,
+        )
 
 
 @cache
