@@ -71,11 +71,8 @@ def choose(option: str, given: str) -> Choice:
 
 def choose_all(option: str, given: list[str]) -> list[Choice]:
     """Several detectors, each under a name of its own; commas part them, or options do."""
-    found: list[Choice] = []
-    for text in (part.strip() for one in given for part in one.split(",")):
-        if text:
-            found.append(choose(option, text))
-    return with_own_names(found)
+    texts = [part.strip() for one in given for part in one.split(",")]
+    return with_own_names([choose(option, text) for text in texts if text])
 
 
 def with_own_names(choices: list[Choice], taken: frozenset[str] = frozenset()) -> list[Choice]:

@@ -34,7 +34,7 @@ class Machine:
 
     @classmethod
     def here(cls, gpus: int | None = None) -> Machine:
-        """This machine; ``gpus`` are those that a training is to use, none: one if it has any."""
+        """What there is; ``gpus``: those that a training is to use, None: one if there is any."""
         cores = len(os.sched_getaffinity(0))
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
         wanted = gpus_here() if gpus is None else gpus

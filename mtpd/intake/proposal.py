@@ -153,10 +153,10 @@ def propose(
 
 def detectors(machine: Machine, wishes: Wishes) -> tuple[Choice, list[Choice]]:
     """Student and teachers, those that were asked for and otherwise the usual ones."""
-    student, others = USUAL_STUDENT, USUAL_TEACHERS
+    usual = (USUAL_STUDENT, *USUAL_TEACHERS)
     if not machine.gpus:
-        student, *rest = (f"{SHIPPED}/{name}.py" for name in (SMALL_STUDENT, *SMALL_TEACHERS))
-        others = tuple(rest)
+        usual = tuple(f"{SHIPPED}/{name}.py" for name in (SMALL_STUDENT, *SMALL_TEACHERS))
+    student, *others = usual
     chosen = wishes.student or _usual(student)
     teachers = list(wishes.teachers) or [_usual(one) for one in others if one != chosen.config]
     return chosen, with_own_names(teachers, frozenset({chosen.name}))

@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from mtpd.data.voc import IMAGE_SUFFIXES
 from mtpd.errors import UserError
+from mtpd.intake.found import POOL, Parts
 
 ROLES = {
     "train": ("train", "training", "trn"),
@@ -74,7 +75,7 @@ class Tree:
         return [path for suffix in suffixes for path in self.others.get(suffix, ())]
 
 
-def role_of(path: Path) -> str | None:
+def role_of(path: PurePath) -> str | None:
     """The split that a file's name, or else a folder around it, speaks of; ``path`` is relative."""
     for part in (path.stem, *reversed(path.parts[:-1])):
         words = set(re.findall("[a-z]+", part.lower()))
@@ -82,6 +83,21 @@ def role_of(path: Path) -> str | None:
         if roles:
             return roles[0] if len(roles) == 1 else None
     return None
+
+
+def in_folders(images: Iterable[str]) -> Parts:
+    """Images by the split that their folders speak of; all are free where they speak of no train.
+
+    Args:
+        images: Names relative to the folder of the data set.
+    """
+    found: dict[str, list[str]] = {}
+    for image in images:
+        role = role_of(PurePosixPath(image).parent / "x") or POOL
+        found.setdefault(role, []).append(image)
+    if POOL in found or "train" not in found:
+        return {POOL: tuple(image for names in found.values() for image in names)}
+    return {role: tuple(names) for role, names in found.items()}
 
 
 def common_folder(folders: Iterable[Path]) -> Path:
