@@ -11,21 +11,10 @@ from mtpd.data.coco import check_same_classes
 from mtpd.data.counts import Counts
 from mtpd.data.inspection import Inspection, Progress, inspect_coco
 from mtpd.data.published import COUNTS, PUBLISHED
-from mtpd.data.sources import SPLITS
+from mtpd.data.sources import images_folder, listing, splits_of
 from mtpd.data.splits import border_of, locate_split
 from mtpd.errors import UserError
-from mtpd.settings.experiment import (
-    ArgoverseHdData,
-    CocoData,
-    CocoSplit,
-    CrowdHumanData,
-    Data,
-    ShapesData,
-    VocData,
-    annotations_of,
-)
-
-FiledData = CocoData | VocData | ArgoverseHdData | CrowdHumanData
+from mtpd.settings.data import CrowdHumanData, Data, FiledData, ShapesData, YoloData
 
 
 @dataclass(frozen=True)
@@ -122,7 +111,7 @@ def check_data(
     data = target.data
     if isinstance(data, ShapesData):
         return DataReport(target.name, None, ())
-    expected = [_expected(data, split) for split in SPLITS if getattr(data, split) is not None]
+    expected = [_expected(data, split) for split in splits_of(data)]
     if not data.root.is_dir():
         problem = UserError(data.root, "is not a folder", "put the data set there")
         return DataReport(target.name, data.root, tuple(expected), (problem,))
@@ -138,14 +127,14 @@ def check_data(
 
 def _expected(data: FiledData, name: str) -> SplitReport:
     """Where a split belongs, and what it has as published."""
-    split = getattr(data, name)
-    annotations = annotations_of(split)
-    if isinstance(split, CocoSplit):
-        images: tuple[Path, ...] = (split.images,)
-    elif isinstance(data, CrowdHumanData):
+    listed = listing(data, name).absolute()
+    inside = listed.is_relative_to(data.root.absolute())
+    annotations = listed.relative_to(data.root.absolute()) if inside else listed
+    images: tuple[Path, ...] = ()
+    if isinstance(data, CrowdHumanData):
         images = data.images
-    else:
-        images = (data.images if isinstance(data, ArgoverseHdData) else Path("JPEGImages"),)
+    elif not isinstance(data, YoloData):
+        images = (images_folder(data, name, Path()).relative_to(data.root),)
     published = COUNTS.get(data.source, {}).get(annotations.name, Counts())
     return SplitReport(name, data.root, annotations, images, published)
 
@@ -163,10 +152,10 @@ def _checked(
     assert not isinstance(data, ShapesData)
     source = data.root / split.annotations
     try:
-        annotations, images = locate_split(data, split.name, folder, classes)
+        located = locate_split(data, split.name, folder, classes)
         inspection = inspect_coco(
-            annotations,
-            images,
+            located.annotations,
+            located.images,
             source=source,
             bad_boxes=data.bad_boxes,
             border=border_of(data),
@@ -175,7 +164,7 @@ def _checked(
         )
     except UserError as error:
         return replace(split, problems=error.parts or (error,))
-    problems, remarks = [*inspection.problems], [*inspection.left_out]
+    problems, remarks = [*inspection.problems], [*located.remarks, *inspection.left_out]
     others = problems if target.whole else remarks
     others += _other_counts(source, split.published, inspection.counts)
     if classes and inspection.classes:

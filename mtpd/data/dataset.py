@@ -9,7 +9,7 @@ from typing import Any
 from mtpd.data.sources import Protocol, images_folder, own_annotations
 from mtpd.errors import UserError
 from mtpd.files import read_json, write_json
-from mtpd.settings.experiment import Data
+from mtpd.settings.data import Data
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from mtpd.experiment.orders import known_chains
 from mtpd.experiment.runs import order_needs_costs, order_settings, run_of, starts_afresh
 from mtpd.files import digest_of, read_json
 from mtpd.layout import Layout, ModelFolder
-from mtpd.settings.experiment import Experiment, ShapesData, Training, VocData
+from mtpd.settings.data import ShapesData, VocData
+from mtpd.settings.experiment import Experiment, Training
 from mtpd.settings.runtime import Zoo
 from mtpd.zoo.sources import remote_weights, weights_file
 

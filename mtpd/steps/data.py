@@ -10,15 +10,13 @@ from typing import Literal
 from mtpd.data.coco import CocoSummary, check_coco, check_same_classes
 from mtpd.data.dataset import Dataset, Split
 from mtpd.data.sources import PROTOCOLS, splits_of
-from mtpd.data.splits import Source, border_of, locate_split
+from mtpd.data.splits import Located, border_of, locate_split
 from mtpd.digests import Digests
+from mtpd.errors import UserError
 from mtpd.files import read_json
 from mtpd.layout import Layout
-from mtpd.settings.experiment import (
-    Data,
-    Experiment,
-    ShapesData,
-)
+from mtpd.settings.data import Data, ShapesData
+from mtpd.settings.experiment import Experiment
 
 SAMPLED_IMAGES = 32
 """Of a split: enough to notice another folder of images, few enough to look at before every run."""
@@ -31,31 +29,32 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
         UserError: A file, an annotation or an image is wrong.
     """
     data = experiment.data
-    sources: dict[str, Source] = {}
+    sources: dict[str, Located] = {}
     summaries: dict[str, CocoSummary] = {}
     for split in splits_of(data):
         classes = summaries["train"].classes if summaries else None
-        annotations, images = sources[split] = locate_split(data, split, layout.data, classes)
+        sources[split] = locate_split(data, split, layout.data, classes)
+        annotations = sources[split].annotations
         summaries[split] = check_coco(
             annotations,
-            images,
+            sources[split].images,
             bad_boxes=_bad_boxes(data, split),
             cleaned=layout.data / f"{split}_cleaned.json",
             border=border_of(data),
         )
         check_same_classes(annotations, summaries["train"].classes, summaries[split].classes)
-        _report(split, summaries[split])
+        _report(split, summaries[split], sources[split].remarks)
     dataset = Dataset(
         classes=summaries["train"].classes,
         has_masks=all(summary.has_masks for summary in summaries.values()),
         splits={
             split: Split(
                 summary.annotations.absolute(),
-                sources[split][1].absolute(),
+                sources[split].images.absolute(),
                 summary.n_images,
                 summary.n_boxes,
                 summary.sha256,
-                *_sample(data, summary.annotations, sources[split][1]),
+                *_sample(data, summary.annotations, sources[split].images),
                 _size_of_all(summary.annotations),
             )
             for split, summary in summaries.items()
@@ -104,9 +103,11 @@ def _bad_boxes(data: Data, split: str) -> Literal["error", "drop", "keep"]:
     return "drop" if split == "train" else "keep"
 
 
-def _report(split: str, summary: CocoSummary) -> None:
+def _report(split: str, summary: CocoSummary, remarks: Sequence[UserError]) -> None:
     """Say what was found; nothing is left out in silence."""
     log = logging.getLogger(__name__)
+    for remark in remarks:
+        log.warning("%s: %s", split, remark)
     log.info("%s: %d images, %d boxes", split, summary.n_images, summary.n_boxes)
     for name, count in summary.boxes_per_class.items():
         log.info("%s: %d of class %s", split, count, name)

@@ -17,7 +17,7 @@ from mtpd.data.counts import Counts
 from mtpd.data.published import COUNTS, PUBLISHED
 from mtpd.data.shapes import generate_shapes
 from mtpd.reporting.data_check import print_data_report, write_list
-from mtpd.settings.experiment import VocData
+from mtpd.settings.data import VocData
 
 IMAGES = 4
 
