@@ -70,6 +70,7 @@ def init_experiment(
     with it.
     """
     from mtpd.intake.choice import choose, choose_all
+    from mtpd.intake.looking import look_at
     from mtpd.intake.machine import Machine
     from mtpd.intake.proposal import Wishes
     from mtpd.reporting import intake, questions
@@ -86,9 +87,9 @@ def init_experiment(
     wanted = steps.name_for(root, name, force=force)
     machine, console = Machine.here(gpus), intake.screen()
     with image_progress() as progress:
-        seen = steps.look_at(root, wanted, format_, group, seed, progress)
+        seen = look_at(root, steps.lists_folder(wanted), format_, group, seed, progress)
     problems, remarks = seen.report.problems, [*seen.remarks, *seen.report.remarks]
-    intake.print_survey(root, seen.found.kind, seen.survey, problems, remarks, console)
+    intake.print_survey(root, seen.kind, seen.survey, problems, remarks, console)
 
     def planned() -> Plan:
         made = steps.plan(seen, wanted, machine, wishes, budget, _command())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import requests
 
+from mtpd.detectors.sources import config_file
 from mtpd.errors import UserError
 from mtpd.settings.experiment import Detector
 from mtpd.settings.runtime import Zoo
@@ -22,6 +23,18 @@ def why_not(config: str, zoo: Zoo) -> str | None:
         return "MMDetection publishes no weights for it"
     assert remote is not None
     return why_unreachable(remote, zoo)
+
+
+def why_no_backbone(config: str, zoo: Zoo) -> str | None:
+    """As :func:`why_not`, of what the config itself starts its backbone from."""
+    from mmengine.config import Config
+
+    from mtpd.zoo.pretrained import pretrained_files
+
+    needed = pretrained_files(Config.fromfile(config_file(config)).model).values()
+    if not needed:
+        return "its config names no weights"
+    return next(filter(None, (why_unreachable(remote, zoo) for remote in needed)), None)
 
 
 def why_unreachable(remote: Remote, zoo: Zoo) -> str | None:

@@ -8,7 +8,7 @@ stands beside it in the YAML.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
@@ -40,8 +40,18 @@ STAGE_SHORTER = 0.6
 
 MOST_VALIDATIONS = 12
 
-WhyNot = Callable[[str], str | None]
-"""Gets an ``mmdet::`` config; why its published weights cannot be had, or None."""
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What can be had of what others have trained, by ``mmdet::`` config.
+
+    Attributes:
+        why_not: Why a detector's published weights cannot be had, or None.
+        why_no_backbone: Why those that its config names for its backbone cannot, or None.
+    """
+
+    why_not: Callable[[str], str | None]
+    why_no_backbone: Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ def propose(
     found: Survey,
     machine: Machine,
     wishes: Wishes,
-    why_not: WhyNot,
+    pretrained: Pretrained,
     *,
     factor: float = 1,
     why_factor: str = "",
@@ -125,7 +135,7 @@ def propose(
         found: The data set.
         machine: Where it runs.
         wishes: What the user has decided.
-        why_not: Tells whether published weights can be had.
+        pretrained: Tells which published weights can be had.
         factor: On the number of epochs, where a budget of time decides it.
         why_factor: The budget, in words.
     """
@@ -139,24 +149,23 @@ def propose(
     per_epoch = ceil(images / (batch * max(1, machine.gpus)))
     epochs = _epochs(scale, per_epoch, factor)
     _training(proposal, machine, epochs, per_epoch, why_factor or _why_epochs(scale, per_epoch))
-    _student_and_teachers(proposal, student, teachers, epochs, why_not)
+    _student_and_teachers(proposal, student, teachers, epochs, pretrained)
     _ordering(proposal, images, len(teachers))
     _method_and_runs(proposal, machine, epochs)
     _resources(proposal, machine)
     if found.has_masks:
+        small = "mask_rcnn_r18_w16 --teachers mask_rcnn_r34_w32,cascade_mask_rcnn_r34_w32"
+        named = "a Mask R-CNN, and such --teachers" if machine.gpus else small
         proposal.remarks.append(
-            "every object has a mask, and the detectors proposed here find boxes; "
-            "for masks: --student mask_rcnn_r18_w16 --teachers mask_rcnn_r34_w32"
+            f"every object has a mask, and these detectors find boxes; for masks: --student {named}"
         )
     return proposal
 
 
 def detectors(machine: Machine, wishes: Wishes) -> tuple[Choice, list[Choice]]:
     """Student and teachers, those that were asked for and otherwise the usual ones."""
-    usual = (USUAL_STUDENT, *USUAL_TEACHERS)
-    if not machine.gpus:
-        usual = tuple(f"{SHIPPED}/{name}.py" for name in (SMALL_STUDENT, *SMALL_TEACHERS))
-    student, *others = usual
+    small = [f"{SHIPPED}/{name}.py" for name in (SMALL_STUDENT, *SMALL_TEACHERS)]
+    student, *others = [USUAL_STUDENT, *USUAL_TEACHERS] if machine.gpus else small
     chosen = wishes.student or _usual(student)
     teachers = list(wishes.teachers) or [_usual(one) for one in others if one != chosen.config]
     return chosen, with_own_names(teachers, frozenset({chosen.name}))
@@ -174,15 +183,14 @@ def _size(
         size, reason = (max(wished), min(wished)), "as asked for"
     else:
         long, reason = _long_side(sizes, scale)
-        short = max(scale.step, round(long * sizes.aspect / scale.step) * scale.step)
-        size = long, min(long, short)
+        size = long, min(long, max(scale.step, round(long * sizes.aspect)))
     proposal.set("pipeline.size", list(size), reason)
     return size
 
 
 def _long_side(sizes: Sizes, scale: Scale) -> tuple[int, str]:
     least, most = scale.long_side
-    own = f"half of the images are longer than {sizes.long_side} pixels"
+    own = f"images are {sizes.long_side} pixels long (median)"
     start = min(max(sizes.long_side, scale.step), most)
     usual = start if start < least else least
     needed = scale.small_box / sizes.small_box if sizes.small_box > 0 else most
@@ -252,14 +260,14 @@ def _training(
         proposal.set("training.decay_at", [0.67, 0.92], "8 and 11 of 12, MMDetection's schedule")
     else:
         optimizer = {"type": "AdamW", "lr": 0.001, "weight_decay": 0.05, "fused": True}
-        proposal.set("training.optimizer", optimizer, "as in bccd.yaml; learns from nothing")
+        proposal.set("training.optimizer", optimizer, "for a start from nothing, as in bccd.yaml")
         proposal.set("training.clip_grad_norm", 10, "the first steps are wild without")
         proposal.set("training.decay_at", [0.7, 0.9], "the rate falls to a tenth, twice")
     warmup = max(1, min(500 if machine.gpus else 50, steps // 10))
     proposal.set("training.warmup_iterations", warmup, "a tenth of the training at most")
     every = ceil(epochs / MOST_VALIDATIONS)
     if every > 1:
-        reason = f"a dozen validations in a training of {epochs} epochs"
+        reason = f"{ceil(epochs / every)} validations in a training"
         proposal.set("training.validate_every", every, reason)
 
 
@@ -268,35 +276,43 @@ def _student_and_teachers(
     student: Choice,
     teachers: list[Choice],
     epochs: int,
-    why_not: WhyNot,
+    pretrained: Pretrained,
 ) -> None:
-    longer = (
-        {} if student.is_published else {"training": {"epochs": ceil(epochs * TEACHERS_LONGER)}}
-    )
+    longer = ceil(epochs * TEACHERS_LONGER)
     missing: dict[str, list[str]] = {}
+    proposal.set("student.name", student.name)
     for choice, key in ((student, "student"), *((one, f"teachers.{one.name}") for one in teachers)):
-        if choice is student:
-            proposal.set("student.name", choice.name)
         for name, value in choice.settings().items():
             proposal.set(f"{key}.{name}", value)
         if choice.weights is not None:
             proposal.reasons[f"{key}.weights"] = "trained already, and not trained again"
         elif choice.is_published:
-            reason = why_not(choice.config)
-            if reason is None:
-                why = "COCO weights; what predicts other classes is left out"
-                proposal.set(f"{key}.start_from", "zoo", why)
-            else:
-                why = "nothing pretrained could be had, so all of the backbone learns"
-                proposal.set(f"{key}.options", dict(FROM_NOTHING), why)
+            reason = _start(proposal, key, choice.config, pretrained)
+            if reason is not None:
                 missing.setdefault(reason, []).append(choice.name)
-        elif choice is not student and longer:
-            proposal.set(f"{key}.training", longer["training"])
+        elif choice is not student and not student.is_published:
+            why = f"{TEACHERS_LONGER:g} times the student's: they have more to learn"
+            proposal.set(f"{key}.training.epochs", longer, why)
     for reason, names in missing.items():
-        proposal.remarks.append(
-            f"no pretrained weights ({reason}): {', '.join(names)} will learn from nothing, "
-            "which needs more images and epochs; with a network, run mtpd init again"
-        )
+        proposal.remarks.append(f"no COCO weights for {', '.join(names)}: {reason}")
+
+
+def _start(proposal: Proposal, key: str, config: str, pretrained: Pretrained) -> str | None:
+    """What an ``mmdet::`` detector starts from; gives why it is not what is best."""
+    reason = pretrained.why_not(config)
+    if reason is None:
+        why = "COCO weights; what predicts other classes is left out"
+        proposal.set(f"{key}.start_from", "zoo", why)
+        return None
+    if pretrained.why_no_backbone(config) is None:
+        proposal.reasons[f"{key}.config"] = "its backbone starts from ImageNet weights"
+        return f"{reason}; they start from their pretrained backbones"
+    why = "nothing pretrained could be had, so all of the backbone learns"
+    proposal.set(f"{key}.options", dict(FROM_NOTHING), why)
+    return (
+        f"{reason}; they learn from nothing, which needs many images and epochs. "
+        "With a network, run mtpd init again"
+    )
 
 
 def _ordering(proposal: Proposal, images: int, teachers: int) -> None:
@@ -308,12 +324,15 @@ def _ordering(proposal: Proposal, images: int, teachers: int) -> None:
 
 
 def _method_and_runs(proposal: Proposal, machine: Machine, epochs: int) -> None:
-    loss: Mapping[str, Any] = {"type": "cwd"}
+    loss: dict[str, Any] = {"type": "cwd"}
+    why = "channel-wise distillation of the necks, weighted as published"
     if not machine.gpus:
-        loss = {"type": "cwd", "weight": 10, "temperature": 1}
-    proposal.set("methods.cwd.losses", [dict(loss)], "channel-wise distillation of the necks")
+        loss |= {"weight": 10, "temperature": 1}
+        why = "channel-wise distillation of the necks, weighted as in bccd.yaml"
+    proposal.set("methods.cwd.losses", [loss], why)
     stage = max(1, ceil(epochs * STAGE_SHORTER))
-    proposal.set("methods.cwd.training", {"epochs": stage}, "of every stage")
+    why = f"a stage: {STAGE_SHORTER:g} of the student's own, with which it has begun"
+    proposal.set("methods.cwd.training.epochs", stage, why)
     run = {"method": "cwd", "order": "bgs"}
     proposal.set("runs.progressive", run, "one teacher after the other, in the order found")
     for name, order, why in (
@@ -327,14 +346,15 @@ def _method_and_runs(proposal: Proposal, machine: Machine, epochs: int) -> None:
 
 def _resources(proposal: Proposal, machine: Machine) -> None:
     """Of a job: four detectors can be trained at once, where there is no GPU to wait for."""
+    why = f"for {machine.words}; a cluster is asked for these MiB and minutes too"
     if machine.gpus:
         threads = max(1, min(8, machine.cores // 2))
         train = {"threads": threads, "mem_mb": 16000, "runtime": 1440, "gpus": machine.gpus}
         infer = {"threads": max(1, threads // 2), "mem_mb": 8000, "runtime": 120, "gpus": 1}
-        proposal.set("resources.train", train, f"made for {machine.words}")
+        proposal.set("resources.train", train, why)
         proposal.set("resources.infer", infer)
         return
     threads = max(1, machine.cores // 4)
     train = {"threads": threads, "mem_mb": 4000, "runtime": 720, "gpus": 0}
-    proposal.set("resources.train", train, f"made for {machine.words}")
+    proposal.set("resources.train", train, why)
     proposal.set("resources.infer", {**train, "runtime": 120})

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
-from mtpd.data.voc import IMAGE_SUFFIXES
+from mtpd.data.lists import IMAGE_SUFFIXES
 from mtpd.errors import UserError
 from mtpd.intake.found import POOL, Parts
 

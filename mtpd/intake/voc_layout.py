@@ -116,7 +116,7 @@ def _paired(
 
 def _by_role(lists: Any) -> dict[str, Path]:
     """Lists by the split that their whole name speaks of; VOC has those of single classes too."""
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted(lists):
         for role, words in ROLES.items():
             if path.stem.lower() in words:

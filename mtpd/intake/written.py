@@ -33,7 +33,8 @@ def _entry(
 ) -> Iterator[str]:
     reason = reasons.get(dotted)
     start = f"{indent}{_inline(key)}:"
-    if isinstance(value, Mapping) and value and not _is_short(value, dotted, reasons):
+    is_short = len(f"{start} {_inline(value)}") <= WIDTH and _is_short(value, dotted, reasons)
+    if isinstance(value, Mapping) and value and not is_short:
         if reason:
             yield f"{indent}# {reason}"
         yield start
@@ -49,9 +50,11 @@ def _entry(
     yield from _commented(f"{start} {_inline(value)}", reason, indent)
 
 
-def _is_short(value: Mapping[str, Any], dotted: str, reasons: Mapping[str, str]) -> bool:
+def _is_short(value: Any, dotted: str, reasons: Mapping[str, str]) -> bool:
     """Whether a mapping is written on one line: it is inside another, and has no reasons in it."""
-    if "." not in dotted or any(isinstance(part, Mapping | list) for part in value.values()):
+    if not isinstance(value, Mapping) or "." not in dotted:
+        return False
+    if any(isinstance(part, Mapping | list) for part in value.values()):
         return False
     return len(value) > 1 and not any(name.startswith(f"{dotted}.") for name in reasons)
 

@@ -16,7 +16,7 @@ from mtpd.settings.experiment import Experiment
 
 WIDTH_OF_FILES = 120
 CLASSES = 12
-"""Rows of the table of classes; the rarest are the last, as they matter most."""
+"""Rows of the table of classes that have boxes: the most frequent, and the rarest."""
 LINES = 4
 """Problems, and remarks, that are printed."""
 STYLES = {"problem": "bold red", "remark": "yellow"}
@@ -97,7 +97,7 @@ def _counts(found: Survey) -> Table:
         table.add_row("  without boxes", *(f"{part.empty:,}" for part in parts))
     table.add_row("boxes", *(f"{part.boxes:,}" for part in parts))
     totals = {name: sum(part.boxes_per_class[name] for part in parts) for name in found.classes}
-    ranked = sorted(totals, key=lambda name: -totals[name])
+    ranked = sorted(filter(totals.get, totals), key=lambda name: -totals[name])
     shown = (
         ranked
         if len(ranked) <= CLASSES

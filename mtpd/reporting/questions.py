@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TextIO, TypeVar
 
 from rich.console import Console
 from rich.prompt import Confirm, Prompt
@@ -38,9 +38,7 @@ class Answers:
         )
 
 
-def ask(
-    name: str, proposed: Experiment, console: Console, stream: IO[str] | None = None
-) -> Answers:
+def ask(name: str, proposed: Experiment, console: Console, stream: TextIO | None = None) -> Answers:
     """Ask what matters; an empty answer takes what is proposed, and a wrong one is asked again.
 
     Args:
@@ -72,7 +70,7 @@ def ask(
     )
 
 
-def confirm(path: Path, console: Console, stream: IO[str] | None = None) -> bool:
+def confirm(path: Path, console: Console, stream: TextIO | None = None) -> bool:
     """Ask whether the experiment is written."""
     question = f"write {path}?"
     return Confirm.ask(question, default=True, console=console, stream=stream)
