@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from mtpd.errors import UserError
 from mtpd.files import read_json
 from mtpd.intake.found import POOL, Found
-from mtpd.intake.tree import ROLES, Tree, role_of
+from mtpd.intake.tree import ROLES, Tree, common_folder, role_of
 
 KEYS = ("images", "annotations", "categories")
 SIGNS = tuple(f'"{key}"'.encode() for key in (*KEYS, "info", "licenses"))
@@ -112,31 +112,45 @@ def _images_folder(tree: Tree, path: Path, coco: Coco) -> Path:
     if not given:
         raise UserError(f"{path}: images", "name no files", "give a COCO instances JSON")
     sample = [_posix(name) for name in given[:: max(1, len(given) // SAMPLE)][:SAMPLE]]
-    for folder in _candidates(tree, path, sample):
-        if all((folder / name).is_file() for name in sample):
-            return folder
-    found = [folder for folder in _candidates(tree, path, sample) if (folder / sample[0]).is_file()]
-    if found:  # some are missing: the check of the data lists which
-        return found[0]
-    raise UserError(
-        f"{path}: images",
-        f"'{given[0]}' is in none of the {len(tree.images)} folders of images in {tree.root}",
-        "put the images there, or give the folder that holds both",
-    )
-
-
-def _candidates(tree: Tree, path: Path, sample: Sequence[str]) -> Iterator[Path]:
-    """Folders to try: near the file first, then wherever the first image lies."""
     near = (path.parent, path.parent / "images", path.parent.parent, path.parent.parent / "images")
-    yield from (folder for folder in near if folder == tree.root or tree.root in folder.parents)
-    name = PurePosixPath(sample[0])
+    inside = [folder for folder in near if folder == tree.root or tree.root in folder.parents]
+    found = [folder for folder in inside if (folder / sample[0]).is_file()]
+    found = found or _elsewhere(tree, path, sample[0])
+    if not found:
+        raise UserError(
+            f"{path}: images",
+            f"'{given[0]}' is in none of the {len(tree.images)} folders of images in {tree.root}",
+            "put the images there, or give the folder that holds both",
+        )
+    # Where some are missing in all of them, the check of the data lists which.
+    whole = (folder for folder in found if all((folder / name).is_file() for name in sample))
+    return next(whole, found[0])
+
+
+def _elsewhere(tree: Tree, path: Path, name: str) -> list[Path]:
+    """Folders that hold the image called ``name``, those that seem to belong to the file first.
+
+    Raises:
+        UserError: Two of them seem so equally.
+    """
+    *parents, last = PurePosixPath(name).parts
+    found = []
+    for folder, files in tree.images.items():
+        above = folder.parts[len(folder.parts) - len(parents) :]
+        if last in files and list(above) == parents:
+            found.append(folder.parents[len(parents) - 1] if parents else folder)
     own = role_of(path.relative_to(tree.root))
-    holding = [folder for folder, files in tree.images.items() if name.name in files]
-    # Images of the same name may lie in folders of other splits.
-    holding.sort(key=lambda folder: role_of(folder.relative_to(tree.root) / "x") != own)
-    for folder in holding:
-        if folder.parts[len(folder.parts) - len(name.parts) + 1 :] == name.parts[:-1]:
-            yield folder.parents[len(name.parts) - 2] if len(name.parts) > 1 else folder
+
+    def rank(folder: Path) -> tuple[bool, bool, int]:
+        is_other = role_of(folder.relative_to(tree.root) / "x") != own
+        shared = len(common_folder((folder, path.parent)).parts)
+        return is_other, path.stem not in folder.parts, -shared
+
+    found.sort(key=rank)
+    if len(found) > 1 and rank(found[0]) == rank(found[1]):
+        problem = f"'{name}' is in {found[0]} and in {found[1]}"
+        raise UserError(f"{path}: images", problem, "give a folder that holds one of them")
+    return found
 
 
 def _posix(name: str) -> str:
