@@ -58,9 +58,11 @@ def choose(option: str, given: str) -> Choice:
     """
     config, _, weights = given.partition("=")
     if not weights and config.endswith(WEIGHTS):
-        config, weights = _config_beside(option, Path(config)), config
+        config, weights = "", config
     if weights and not Path(weights).is_file():
         raise UserError(option, f"there is no file '{weights}'", "give a checkpoint")
+    if weights and not config:
+        config = _config_beside(option, Path(weights))
     if "::" not in config and not config.endswith(".py"):
         config = _shipped(option, config)
     elif not config_file(config).is_file():

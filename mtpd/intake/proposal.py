@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, log2
 from typing import Any
 
 from mtpd.intake.choice import SHIPPED, Choice, with_own_names
@@ -212,7 +212,7 @@ def _batch(
     batch, reason = min(ON_CPU.batch_size, max(2, images // 4)), "usual for small detectors"
     if machine.gpus:
         need = max(map(_image_gb, choices)) * size[0] * size[1] / FULL_PIXELS
-        fits = max(1, int(USED_MEMORY * machine.gpu_memory_gb / need))
+        fits = 2 ** int(log2(max(1, USED_MEMORY * machine.gpu_memory_gb / need)))
         batch = min(ON_GPU.batch_size // machine.gpus or 1, fits, max(2, images // 4))
         reason = f"about {need:.1f} GiB an image for the largest teacher, of {machine.words}"
     if images < 4 * ON_CPU.batch_size:
