@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mtpd.data.coco import check_same_classes
 from mtpd.data.counts import Counts
 from mtpd.data.inspection import Inspection, Progress, inspect_coco
+from mtpd.data.leaks import shared_pictures
 from mtpd.data.published import COUNTS, PUBLISHED
 from mtpd.data.sources import images_folder, listing, splits_of
-from mtpd.data.splits import border_of, locate_split
+from mtpd.data.splits import empty_images, locate_split, rules_of
 from mtpd.errors import UserError
 from mtpd.settings.data import CrowdHumanData, Data, FiledData, ShapesData, YoloData
 
@@ -66,16 +66,18 @@ class DataReport:
     root: Path | None
     splits: tuple[SplitReport, ...]
     own_problems: tuple[UserError, ...] = ()
+    own_remarks: tuple[UserError, ...] = ()
 
     @property
     def problems(self) -> list[UserError]:
-        """Of the data set and of all splits."""
-        return [*self.own_problems, *(p for split in self.splits for p in split.problems)]
+        """Of the data set and of all splits; what several splits have in common is there once."""
+        every = [*self.own_problems, *(p for split in self.splits for p in split.problems)]
+        return list({str(problem): problem for problem in every}.values())
 
     @property
     def remarks(self) -> list[UserError]:
-        """Of all splits."""
-        return [remark for split in self.splits for remark in split.remarks]
+        """Of the data set and of all splits."""
+        return [*self.own_remarks, *(r for split in self.splits for r in split.remarks)]
 
 
 def published_target(name: str, root: Path) -> Target:
@@ -99,6 +101,7 @@ def check_data(
     target: Target,
     *,
     decode: bool = False,
+    strict: bool = False,
     progress: Callable[[str], Progress] = lambda _: lambda _: lambda: None,
 ) -> DataReport:
     """Go through every split; nothing is changed, and nothing stops at the first problem.
@@ -106,6 +109,7 @@ def check_data(
     Args:
         target: The data set.
         decode: Decode every image whole.
+        strict: A picture that is in two splits is a problem, not a remark.
         progress: Gives for each split's name what is told how far its images are.
     """
     data = target.data
@@ -119,10 +123,13 @@ def check_data(
     with TemporaryDirectory() as folder:
         for split in expected:
             first = splits[0].inspection if splits else None
-            classes = None if first is None else first.classes
+            classes = first.classes or None if first is not None else None
             bar = progress(split.name)
             splits.append(_checked(target, split, Path(folder), classes, decode, bar))
-    return DataReport(target.name, data.root, tuple(splits))
+    files = {part.name: part.inspection.files for part in splits if part.inspection is not None}
+    shared = tuple(shared_pictures(data.root, files))
+    own = (shared, ()) if strict else ((), shared)
+    return DataReport(target.name, data.root, tuple(splits), *own)
 
 
 def _expected(data: FiledData, name: str) -> SplitReport:
@@ -156,22 +163,18 @@ def _checked(
         inspection = inspect_coco(
             located.annotations,
             located.images,
+            rules_of(data, split.name, classes, decode),
             source=source,
-            bad_boxes=data.bad_boxes,
-            border=border_of(data),
-            decode=decode,
             progress=progress,
         )
     except UserError as error:
         return replace(split, problems=error.parts or (error,))
-    problems, remarks = [*inspection.problems], [*located.remarks, *inspection.left_out]
+    problems, remarks = [*inspection.problems], [*located.remarks, *inspection.remarks]
+    number = inspection.counts.images or 0
+    remarks += empty_images(data, split.name, source, inspection.empty, number)
+    remarks += [*inspection.left_out, *inspection.odd]
     others = problems if target.whole else remarks
     others += _other_counts(source, split.published, inspection.counts)
-    if classes and inspection.classes:
-        try:
-            check_same_classes(source, classes, inspection.classes)
-        except UserError as error:
-            problems.append(error)
     return replace(split, inspection=inspection, problems=tuple(problems), remarks=tuple(remarks))
 
 

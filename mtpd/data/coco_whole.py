@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mtpd.data.coco import sound_parts, write_coco
+from mtpd.data.coco import INSTANCES, has_lists, sound_parts, write_coco
 from mtpd.data.lists import listed_images, split_list, unlisted
 from mtpd.data.names import alike
+from mtpd.data.tidy import Classes, tidied
 from mtpd.errors import UserError, raise_first
 from mtpd.files import read_json
 from mtpd.settings.data import CocoData
@@ -30,7 +31,7 @@ def convert_coco(data: CocoData, split: str, out: Path) -> tuple[UserError, ...]
     Raises:
         UserError: A file or list is wrong, or the files do not fit together.
     """
-    whole = _whole(data)
+    whole, said = _whole(data)
     by_name = {image["file_name"]: image for image in whole["images"]}
     path = split_list(data, split)
     images, problems = [], []
@@ -44,28 +45,40 @@ def convert_coco(data: CocoData, split: str, out: Path) -> tuple[UserError, ...]
     ids = {image["id"] for image in images}
     annotations = [item for item in whole["annotations"] if item["image_id"] in ids]
     write_coco(out, {**whole, "images": images, "annotations": annotations})
-    others = unlisted(data, list(by_name)) if split == "train" else []
-    if not others:
+    if split != "train":  # what is said of the whole is said once
         return ()
-    problem = f"no list has {len(others)} of {len(by_name)} images (first {others[0]})"
-    return (UserError(data.split, problem, "they are left out"),)
+    others = unlisted(data, list(by_name))
+    if others:
+        problem = f"no list has {len(others)} of {len(by_name)} images (first {others[0]})"
+        said.append(UserError(data.split, problem, "they are left out"))
+    return tuple(said)
 
 
-def _whole(data: CocoData) -> Item:
-    """All annotations; file names are relative to :func:`mtpd.data.sources.images_folder`."""
+def _whole(data: CocoData) -> tuple[Item, list[UserError]]:
+    """All annotations, and what must be said of them.
+
+    File names are relative to :func:`mtpd.data.sources.images_folder`.
+    """
     assert data.annotations is not None
     assert data.images is not None
     paths = [data.root / annotations for annotations in data.annotations]
-    files = [_sound(path) for path in paths]
+    folders = data.images if len(data.images) > 1 else data.images * len(paths)
+    said: list[UserError] = []
+    files = [
+        _sound(path, data.root / folder, said) for path, folder in zip(paths, folders, strict=True)
+    ]
     if len(data.images) > 1:
         for coco, folder in zip(files, data.images, strict=True):
             for image in coco["images"]:
                 image["file_name"] = (folder / image["file_name"]).as_posix()
-    return files[0] if len(files) == 1 else _merged(paths, files)
+    return files[0] if len(files) == 1 else _merged(paths, files), said
 
 
-def _sound(path: Path) -> Item:
-    coco, problems = read_json(path, "give a COCO instances JSON"), list[UserError]()
+def _sound(path: Path, images: Path, said: list[UserError]) -> Item:
+    """The content of a file, in which nothing is wrong; remarks are added to ``said``."""
+    coco, problems = read_json(path, INSTANCES), list[UserError]()
+    if has_lists(coco):
+        said += tidied(path, coco, images, Classes(), problems.append).remarks
     sound_parts(path, coco, problems.append)
     raise_first(problems)
     names = set()

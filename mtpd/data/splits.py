@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtpd.data.argoverse import convert_argoverse
-from mtpd.data.coco import BORDER
+from mtpd.data.coco import BORDER, BadBoxes, Rules
 from mtpd.data.coco_whole import convert_coco
 from mtpd.data.crowdhuman import convert_crowdhuman
 from mtpd.data.shapes import generate_shapes
 from mtpd.data.sources import absent_test, images_folder, own_annotations
+from mtpd.data.tidy import Classes
 from mtpd.data.voc import convert_voc
 from mtpd.data.yolo import convert_yolo
 from mtpd.errors import UserError
@@ -24,6 +25,8 @@ from mtpd.settings.data import (
     FiledData,
     ShapesData,
     VocData,
+    YoloData,
+    keeps_empty_images,
 )
 
 
@@ -70,9 +73,22 @@ def locate_split(
     said = () if absent is None else (absent,)
     own = own_annotations(data, split)
     if own is not None:
+        _check_instances(own)
         return Located(own, images, said)
     annotations = folder / f"{split}.json"
     return Located(annotations, images, (*said, *_convert(data, split, annotations, classes)))
+
+
+def _check_instances(path: Path) -> None:
+    """Refuse what is taken for an instances file where labels are meant.
+
+    Raises:
+        UserError: It is a folder, or a file of another kind.
+    """
+    if path.is_dir() or path.suffix in (".txt", ".yaml", ".yml"):
+        kind = "a folder" if path.is_dir() else f"a {path.suffix} file"
+        remedy = "give a COCO instances JSON; for YOLO's labels set data.source to yolo"
+        raise UserError(path, f"is {kind}", remedy)
 
 
 def _convert(
@@ -92,6 +108,40 @@ def _convert(
     return convert_yolo(data, split, out)
 
 
-def border_of(data: Data) -> float:
-    """Pixels by which a box may leave its image."""
-    return math.inf if isinstance(data, CrowdHumanData) else BORDER
+def rules_of(
+    data: Data, split: str, classes: tuple[str, ...] | None, decode: bool = False
+) -> Rules:
+    """How ``split`` is judged; ``classes`` are those of the training split, if they are known."""
+    return Rules(
+        bad_boxes=_bad_boxes(data, split),
+        # Full boxes are drawn around whole persons, seen or not.
+        border=math.inf if isinstance(data, CrowdHumanData) else BORDER,
+        classes=Classes(classes, data.classes if isinstance(data, CocoData | YoloData) else None),
+        measured=isinstance(data, YoloData),
+        decode=decode,
+    )
+
+
+def _bad_boxes(data: Data, split: str) -> BadBoxes:
+    """What to do with bad boxes: an evaluation counts them, as the published figures do."""
+    if isinstance(data, ShapesData) or data.bad_boxes == "error":
+        return "error"
+    return "drop" if split == "train" else "keep"
+
+
+def empty_images(data: Data, split: str, where: object, empty: int, images: int) -> list[UserError]:
+    """What to say of images without boxes: training uses them or not, evaluation always does.
+
+    Args:
+        data: The experiment's.
+        split: Name of the split.
+        where: Its annotations.
+        empty: Number of images without boxes.
+        images: Number of all images.
+    """
+    if split != "train" or not empty or isinstance(data, ShapesData):
+        return []
+    problem = f"{empty} of {images} images have no boxes"
+    if keeps_empty_images(data):
+        return [UserError(where, problem, "trained on, as data.empty_images is keep")]
+    return [UserError(where, problem, "not trained on, as data.empty_images is drop")]

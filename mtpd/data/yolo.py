@@ -15,6 +15,7 @@ from typing import Any
 
 from mtpd.data.coco import write_coco
 from mtpd.data.images import image_sizes
+from mtpd.data.masks import polygon_area
 from mtpd.data.yolo_files import YoloFile, label_file, listed_files, read_yolo_file
 from mtpd.errors import UserError, raise_first
 from mtpd.files import read_text
@@ -181,10 +182,9 @@ def _polygon(points: Sequence[float], image: dict[str, Any]) -> Box:
     xs = [x * image["width"] for x in points[::2]]
     ys = [y * image["height"] for y in points[1::2]]
     box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-    area = abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(len(xs)))) / 2
     corners = [round(value, DIGITS) for corner in zip(xs, ys, strict=True) for value in corner]
     return {
         "bbox": [round(value, DIGITS) for value in box],
-        "area": round(area, DIGITS),
+        "area": round(polygon_area(corners), DIGITS),
         "segmentation": [corners],
     }

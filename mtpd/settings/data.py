@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -78,6 +78,14 @@ class CocoData(OwnData):
         default=None,
         description="Folder that the file names of annotations are relative to, or one for each",
     )
+
+    @field_validator("train", "val", "test", mode="before")
+    @classmethod
+    def _no_fraction(cls, value: Any) -> Any:
+        if isinstance(value, int | float):
+            problem = f"is {value}, not where annotations and images lie"
+            raise SettingError("", problem, f"give annotations, images and split; {SPLIT_IT}")
+        return value
 
     @model_validator(mode="after")
     def _one_way(self) -> CocoData:
@@ -190,3 +198,8 @@ FiledData = CocoData | VocData | YoloData | ArgoverseHdData | CrowdHumanData
 """Data that lies in files of the user's."""
 
 Data = Annotated[ShapesData | FiledData, Field(discriminator="source")]
+
+
+def keeps_empty_images(data: ShapesData | FiledData) -> bool:
+    """Whether images without boxes are trained on; generated ones all have some."""
+    return not isinstance(data, ShapesData) and data.empty_images == "keep"

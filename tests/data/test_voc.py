@@ -13,10 +13,12 @@ from micro import SHARED_DATA
 from PIL import Image
 from pydantic import ValidationError
 
-from mtpd.data.coco import TOO_SMALL, check_coco
+from mtpd.data.coco import TOO_SMALL, Rules, check_coco
 from mtpd.data.voc import convert_voc
 from mtpd.errors import UserError
 from mtpd.settings.data import VocData
+
+DROP = Rules(bad_boxes="drop")
 
 
 def xml_object(name: str, box: tuple[Any, Any, Any, Any], extra: str = "") -> str:
@@ -164,7 +166,7 @@ def test_a_click_without_a_drag_is_left_to_the_check(root: Path, box: tuple[int,
     out = root / "out.json"
     convert_voc(voc(root), "train", out)
     cleaned = root / "cleaned.json"
-    summary = check_coco(out, root / "JPEGImages", bad_boxes="drop", cleaned=cleaned)
+    summary = check_coco(out, root / "JPEGImages", DROP, cleaned=cleaned)
     assert summary.dropped == {TOO_SMALL: 1}
 
 
@@ -292,7 +294,7 @@ def test_real_voc(tmp_path: Path, split: str) -> None:
         with pytest.raises(UserError, match=r"set data\.bad_boxes: drop"):
             check_coco(out, root / "JPEGImages")
     cleaned = tmp_path / "cleaned.json"
-    summary = check_coco(out, root / "JPEGImages", bad_boxes="drop", cleaned=cleaned)
+    summary = check_coco(out, root / "JPEGImages", DROP, cleaned=cleaned)
     assert summary.boxes_per_class == counts
     assert sum(summary.dropped.values()) == bad
     # Numbered from 1: the boxes reach the first and the last pixel, and never further.
