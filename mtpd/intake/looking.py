@@ -11,16 +11,16 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mtpd.data.check import DataReport, SplitReport, Target, check_data
-from mtpd.data.coco import BORDER, find_bad_boxes, sound_parts
+from mtpd.data.coco import Judged, judge
 from mtpd.data.inspection import Progress
 from mtpd.data.sources import splits_of
-from mtpd.data.splits import locate_split
+from mtpd.data.splits import Located, locate_split, rules_of
 from mtpd.errors import UserError
 from mtpd.files import read_json
 from mtpd.intake.drawing import Drawn, draw_split
 from mtpd.intake.found import Found
 from mtpd.intake.recognise import recognise
-from mtpd.intake.survey import Coco, Survey, classes_of_images, survey
+from mtpd.intake.survey import Survey, classes_of_images, survey
 from mtpd.settings.data import Data
 
 _DATA: TypeAdapter[Any] = TypeAdapter(Data)
@@ -81,17 +81,18 @@ def look_at(
             parts = _splits(_DATA.validate_python(data), place)
         else:
             data, reasons, whole, images = _whole(found, place)
-            drawn = draw_split(found.parts, classes_of_images(whole), images, group, seed)
+            drawn = draw_split(found.parts, classes_of_images(whole.coco), images, group, seed)
             parts = _divided(whole, drawn)
             write_lists(place / "split", drawn)
-        bad = sum(_n_bad(coco) for coco in parts.values())
+        bad = sum(len(part.bad) for part in parts.values())
         if bad:
             data["bad_boxes"] = "drop"
             reasons["bad_boxes"] = f"{bad} boxes have no area or leave their image"
         split = {} if drawn is None else {"split": str(place / "split")}
         checked = Target(str(folder), _DATA.validate_python(data | split), whole=False)
         report = _moved(check_data(checked, progress=progress), place / "split", lists)
-    seen = survey({split: _countable(coco) for split, coco in parts.items()})
+    counted = {split: {**part.coco, "annotations": part.kept} for split, part in parts.items()}
+    seen = survey(counted)
     said = [*found.remarks, *(drawn.remarks if drawn else ()), *_without_boxes(seen)]
     if bad:
         said.append(f"{bad} boxes have no area or leave their image: not trained on")
@@ -106,7 +107,7 @@ def write_lists(folder: Path, drawn: Drawn) -> None:
         (folder / f"{split}.txt").write_text(text, encoding="utf-8")
 
 
-def _whole(found: Found, place: Path) -> tuple[dict[str, Any], dict[str, str], Coco, Path]:
+def _whole(found: Found, place: Path) -> tuple[dict[str, Any], dict[str, str], Judged, Path]:
     """All images of a data set that has no split, as one.
 
     Returns:
@@ -118,51 +119,70 @@ def _whole(found: Found, place: Path) -> tuple[dict[str, Any], dict[str, str], C
     write_lists(place / "whole", Drawn({"train": tuple(names)}, ()))
     settings = {**found.data, "split": str(place / "whole")}
     data, reasons = dict(found.data), dict[str, str]()
-    if found.data["source"] != "voc":
-        located = locate_split(_DATA.validate_python(settings), "train", place, None)
-        return data, reasons, _sound(located.annotations), located.images
-    voc = _DATA.validate_python({**settings, "first_pixel": 1})
-    located = locate_split(voc, "train", place, None)
-    at_zero = sum(min(box["bbox"][:2]) < 0 for box in _sound(located.annotations)["annotations"])
-    if at_zero:
-        data["first_pixel"] = settings["first_pixel"] = 0
-        reasons["first_pixel"] = f"{at_zero} boxes begin at 0"
-        located = locate_split(_DATA.validate_python(settings), "train", place, None)
-    whole = _sound(located.annotations)
-    data["classes"] = [category["name"] for category in whole["categories"]]
+    if found.data["source"] == "voc":
+        at_zero = _n_at_zero(settings, place)
+        if at_zero:
+            data["first_pixel"] = settings["first_pixel"] = 0
+            reasons["first_pixel"] = f"{at_zero} boxes begin at 0"
+    checked = _DATA.validate_python(settings)
+    located = locate_split(checked, "train", place, None)
+    whole = _judged(checked, "train", located)
+    if found.data["source"] == "voc":
+        data["classes"] = list(whole.classes)
     return data, reasons, whole, located.images
 
 
-def _splits(data: Any, place: Path) -> dict[str, Coco]:
-    found: dict[str, Coco] = {}
+def _n_at_zero(settings: dict[str, Any], place: Path) -> int:
+    """Boxes of XML files whose first pixel is numbered 0. A split may happen to have none."""
+    data = _DATA.validate_python({**settings, "first_pixel": 1})
+    coco = read_json(locate_split(data, "train", place, None).annotations)
+    return sum(min(item["bbox"][:2]) < 0 for item in coco["annotations"])
+
+
+def _splits(data: Any, place: Path) -> dict[str, Judged]:
+    """What each split holds."""
+    found: dict[str, Judged] = {}
     for split in splits_of(data):
-        classes = tuple(c["name"] for c in found["train"]["categories"]) if found else None
-        found[split] = _sound(locate_split(data, split, place, classes).annotations)
+        classes = found["train"].classes if found else None
+        found[split] = _judged(data, split, locate_split(data, split, place, classes), classes)
     return found
 
 
-def _sound(path: Path) -> Coco:
-    """What can be counted of an instances file; the check of the data says what is wrong."""
-    parts = sound_parts(path, read_json(path), lambda _: None)
-    if not parts["images"] or not parts["annotations"]:
+def _judged(
+    data: Any, split: str, located: Located, classes: tuple[str, ...] | None = None
+) -> Judged:
+    """An instances file as it will be used; the check of the data says what is wrong with it.
+
+    Raises:
+        UserError: Nothing of it can be used.
+    """
+    path = located.annotations
+    rules = rules_of(data, split, classes)
+    found = judge(path, read_json(path), located.images, rules, lambda _: None)
+    if not found.coco["images"] or not found.kept:
         raise UserError(path, "has no image with a box", "annotate at least one object")
-    return parts
+    return found
 
 
-def _divided(whole: Coco, drawn: Drawn) -> dict[str, Coco]:
+def _divided(whole: Judged, drawn: Drawn) -> dict[str, Judged]:
     """The images of each split, with their annotations."""
     side = {name: split for split, names in drawn.parts.items() for name in names}
-    of_image = {image["id"]: side.get(image["file_name"]) for image in whole["images"]}
-    return {
-        split: {
-            **whole,
-            "images": [item for item in whole["images"] if of_image[item["id"]] == split],
-            "annotations": [
-                item for item in whole["annotations"] if of_image[item["image_id"]] == split
-            ],
+    of_image = {image["id"]: side.get(image["file_name"]) for image in whole.coco["images"]}
+    found = {}
+    for split in drawn.parts:
+        places = [
+            i
+            for i, item in enumerate(whole.coco["annotations"])
+            if of_image[item["image_id"]] == split
+        ]
+        coco = {
+            "categories": whole.coco["categories"],
+            "images": [item for item in whole.coco["images"] if of_image[item["id"]] == split],
+            "annotations": [whole.coco["annotations"][i] for i in places],
         }
-        for split in drawn.parts
-    }
+        bad = {new: whole.bad[i] for new, i in enumerate(places) if i in whole.bad}
+        found[split] = replace(whole, coco=coco, bad=bad)
+    return found
 
 
 def _moved(report: DataReport, lists: Path, new: Path) -> DataReport:
@@ -202,13 +222,3 @@ def _without_boxes(seen: Survey) -> list[str]:
             more = f" and {len(names) - 3} more classes" if len(names) > 3 else ""
             remarks.append(f"{split} has no box of {', '.join(names[:3])}{more}")
     return remarks
-
-
-def _n_bad(coco: Coco) -> int:
-    return len(find_bad_boxes(coco, BORDER))
-
-
-def _countable(coco: Coco) -> Coco:
-    """Without boxes that cannot be used."""
-    bad = find_bad_boxes(coco, BORDER)
-    return {**coco, "annotations": [a for i, a in enumerate(coco["annotations"]) if i not in bad]}
