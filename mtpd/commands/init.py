@@ -86,10 +86,15 @@ def init_experiment(
     )
     wanted = steps.name_for(root, name, force=force)
     machine, console = Machine.here(gpus), intake.screen()
-    with image_progress() as progress:
-        seen = look_at(root, steps.lists_folder(wanted), format_, group, seed, progress)
-    problems, remarks = seen.report.problems, [*seen.remarks, *seen.report.remarks]
-    intake.print_survey(root, seen.kind, seen.survey, problems, remarks, console)
+    try:
+        with image_progress() as progress:
+            seen = look_at(root, steps.lists_folder(wanted), format_, group, seed, progress)
+    except UserError as error:
+        if not error.parts:
+            raise
+        intake.print_problems(root, error.parts, console)
+        raise typer.Exit(1) from error
+    intake.print_survey(root, seen.kind, seen.survey, seen.problems, seen.remarks, console)
 
     def planned() -> Plan:
         made = steps.plan(seen, wanted, machine, wishes, budget, _command())
@@ -109,7 +114,7 @@ def init_experiment(
             raise typer.Exit(1)
     written = steps.write(chosen, seen)
     intake.print_written(written, chosen.name, machine.cores, console)
-    if problems:
+    if seen.problems:
         raise typer.Exit(1)
 
 

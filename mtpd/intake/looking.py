@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from mtpd.data.check import DataReport, SplitReport, Target, check_data
+from mtpd.data.check import DataReport, Target, check_data
 from mtpd.data.coco import Judged, judge
 from mtpd.data.inspection import Progress
 from mtpd.data.sources import splits_of
@@ -36,7 +36,7 @@ class Seen:
         data: Settings of ``data``, without ``split``.
         reasons: Comments on them, by key.
         survey: What it holds.
-        report: What is wrong with it.
+        problems: What is wrong with it.
         remarks: What must be said of it.
     """
 
@@ -45,7 +45,7 @@ class Seen:
     data: dict[str, Any]
     reasons: dict[str, str]
     survey: Survey
-    report: DataReport
+    problems: tuple[UserError, ...]
     remarks: tuple[str, ...]
 
 
@@ -73,30 +73,55 @@ def look_at(
     found = recognise(folder, wanted)
     with TemporaryDirectory(prefix="mtpd-") as temporary:
         place = Path(temporary)
-        if found.parts is None:
-            if group is not None:
-                problem = "is for data without a split, and this has one"
-                raise UserError("--group", problem, "leave it away")
-            data, reasons, drawn = dict(found.data), dict[str, str](), None
-            parts = _splits(_DATA.validate_python(data), place)
-        else:
-            data, reasons, whole, images = _whole(found, place)
-            drawn = draw_split(found.parts, classes_of_images(whole.coco), images, group, seed)
-            parts = _divided(whole, drawn)
-            write_lists(place / "split", drawn)
-        bad = sum(len(part.bad) for part in parts.values())
-        if bad:
-            data["bad_boxes"] = "drop"
-            reasons["bad_boxes"] = f"{bad} boxes have no area or leave their image"
-        split = {} if drawn is None else {"split": str(place / "split")}
-        checked = Target(str(folder), _DATA.validate_python(data | split), whole=False)
-        report = _moved(check_data(checked, progress=progress), place / "split", lists)
-    counted = {split: {**part.coco, "annotations": part.kept} for split, part in parts.items()}
-    seen = survey(counted)
+        names = {str(place / "lists"): str(lists), str(place): str(folder)}
+        try:
+            return _looked_at(found, folder, place, names, group, seed, progress)
+        except UserError as error:
+            raise _renamed(error, names) from error
+
+
+def _looked_at(
+    found: Found,
+    folder: Path,
+    place: Path,
+    names: Mapping[str, str],
+    group: str | None,
+    seed: int,
+    progress: Callable[[str], Progress],
+) -> Seen:
+    """As :func:`look_at`; ``place`` is a folder for files of a while, ``names`` what they mean."""
+    if found.parts is None:
+        if group is not None:
+            problem = "is for data without a split, and this has one"
+            raise UserError("--group", problem, "leave it away")
+        data, reasons, drawn = dict(found.data), dict[str, str](), None
+        parts = _splits(_DATA.validate_python(data), place)
+    else:
+        data, reasons, whole, images = _whole(found, place)
+        drawn = draw_split(found.parts, classes_of_images(whole.coco), images, group, seed)
+        parts = _divided(whole, drawn)
+        write_lists(place / "lists", drawn)
+    bad = sum(len(part.bad) for part in parts.values())
+    if bad:
+        data["bad_boxes"] = "drop"
+        reasons["bad_boxes"] = f"{bad} boxes have no area or leave their image"
+    split = {} if drawn is None else {"split": str(place / "lists")}
+    checked = Target(str(folder), _DATA.validate_python(data | split), whole=False)
+    report = check_data(checked, progress=progress)
+    seen = survey({name: {**part.coco, "annotations": part.kept} for name, part in parts.items()})
     said = [*found.remarks, *(drawn.remarks if drawn else ()), *_without_boxes(seen)]
     if bad:
         said.append(f"{bad} boxes have no area or leave their image: not trained on")
-    return Seen(found.kind, drawn, data, reasons, seen, report, tuple(said))
+    own = _own_remarks(report, place / "lists")
+    return Seen(
+        found.kind,
+        drawn,
+        data,
+        reasons,
+        seen,
+        tuple(_renamed(error, names) for error in report.problems),
+        (*said, *(str(_renamed(error, names)) for error in own)),
+    )
 
 
 def write_lists(folder: Path, drawn: Drawn) -> None:
@@ -116,8 +141,8 @@ def _whole(found: Found, place: Path) -> tuple[dict[str, Any], dict[str, str], J
     """
     assert found.parts is not None
     names = dict.fromkeys(name for part in found.parts.values() for name in part)
-    write_lists(place / "whole", Drawn({"train": tuple(names)}, ()))
-    settings = {**found.data, "split": str(place / "whole")}
+    write_lists(place / "lists", Drawn({"train": tuple(names)}, ()))
+    settings = {**found.data, "split": str(place / "lists")}
     data, reasons = dict(found.data), dict[str, str]()
     if found.data["source"] == "voc":
         at_zero = _n_at_zero(settings, place)
@@ -185,32 +210,25 @@ def _divided(whole: Judged, drawn: Drawn) -> dict[str, Judged]:
     return found
 
 
-def _moved(report: DataReport, lists: Path, new: Path) -> DataReport:
-    """The report as it would be with the lists in their place.
+def _own_remarks(report: DataReport, lists: Path) -> Iterator[UserError]:
+    """Remarks of the check that are not said here with a count.
 
-    It is without what is said here with a count: images that no list has, and boxes left out.
+    Those are: images that no list has, and boxes that cannot be used.
     """
+    inspected = [split.inspection for split in report.splits if split.inspection]
+    boxes = [error for found in inspected for error in (*found.left_out, *found.odd)]
+    for remark in report.remarks:
+        if remark not in boxes and remark.where != str(lists):
+            yield remark
 
-    def moved(errors: tuple[UserError, ...]) -> tuple[UserError, ...]:
-        return tuple(
-            UserError(
-                error.where.replace(str(lists), str(new)),
-                error.problem.replace(str(lists), str(new)),
-                error.remedy,
-            )
-            for error in errors
-            if error.where != str(lists)
-        )
 
-    def kept(split: SplitReport) -> tuple[UserError, ...]:
-        left_out = split.inspection.left_out if split.inspection else ()
-        return tuple(remark for remark in split.remarks if remark not in left_out)
-
-    splits = tuple(
-        replace(split, problems=moved(split.problems), remarks=moved(kept(split)))
-        for split in report.splits
-    )
-    return replace(report, splits=splits)
+def _renamed(error: UserError, names: Mapping[str, str]) -> UserError:
+    """The error with names that stay in place of those of files that are there for a while."""
+    where, problem = error.where, error.problem
+    for old, new in names.items():
+        where, problem = where.replace(old, new), problem.replace(old, new)
+    parts = tuple(_renamed(part, names) for part in error.parts if part is not error)
+    return UserError(where, problem, error.remedy, parts)
 
 
 def _without_boxes(seen: Survey) -> list[str]:

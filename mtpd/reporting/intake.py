@@ -52,6 +52,13 @@ def print_survey(
     _print_lines(console, "remark", remarks)
 
 
+def print_problems(folder: Path, problems: Sequence[UserError], console: Console) -> None:
+    """Print why a folder cannot be counted, and that nothing was written."""
+    console.print(Text(f"{folder}: cannot be used as it is", "bold"), soft_wrap=True)
+    _print_lines(console, "problem", problems)
+    console.print(Text("nothing is written; mend this first"))
+
+
 def print_proposal(
     experiment: Experiment,
     hours: float,
@@ -140,5 +147,5 @@ def _print_lines(console: Console, kind: str, lines: Sequence[object]) -> None:
     for line in lines[:LINES]:
         console.print(Text(f"{kind}: {line}", STYLES[kind]), soft_wrap=True)
     if len(lines) > LINES:
-        more = f"{kind}: and {len(lines) - LINES:,} more; `mtpd data check` lists them"
+        more = f"{kind}: and {len(lines) - LINES:,} more"
         console.print(Text(more, STYLES[kind]))
