@@ -48,7 +48,7 @@ def split_images(
             "split",
             f"{', '.join(shares)} need an image with boxes each, and there are {annotated} "
             "that may be parted",
-            "add images, or let --group take fewer of them together",
+            "add images; those of one group, and copies of one picture, are not parted",
         )
     random.Random(seed).shuffle(units)
     counts = {unit: Counter(label for name in unit for label in labels[name]) for unit in units}

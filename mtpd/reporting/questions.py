@@ -62,7 +62,7 @@ def ask(name: str, proposed: Experiment, console: Console, stream: TextIO | None
                 console.print(f"{error.problem}; {error.remedy}", style="red", markup=False)
 
     return Answers(
-        name=Prompt.ask("name", default=name, console=console, stream=stream).strip(),
+        name=one("name", name, str) or name,
         student=one("student", proposed.student.name, lambda text: choose("student", text)),
         teachers=one("teachers", teachers, lambda text: tuple(choose_all("teachers", [text]))),
         size=one("image size", sides, _size),

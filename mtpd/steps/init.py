@@ -29,7 +29,7 @@ MEASURED_STEPS = 3
 """Of each kind, where a budget must be kept and nothing was measured yet."""
 MOST_EPOCHS = 3.0
 """Times the usual number: a budget that allows more is not used up."""
-HALVINGS = 12
+HALVINGS = 8
 """Of the interval in which the number of epochs lies that fits a budget."""
 
 
