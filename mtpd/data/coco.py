@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeGuard
 
-from mtpd.data.images import check_images
+from mtpd.data.images import check_images, expected_images
 from mtpd.data.masks import has_mask
 from mtpd.data.tidy import ALL, SMALLEST_SIDE, Classes, Item, Report, tidied
 from mtpd.errors import UserError
@@ -52,14 +52,12 @@ class Rules:
         border: Pixels by which a box may leave its image; infinite where boxes are drawn around
             whole objects, seen or not.
         classes: Those that the split is to have.
-        measured: Sizes of images were read from these.
         decode: Decode every image whole.
     """
 
     bad_boxes: BadBoxes = "error"
     border: float = BORDER
     classes: Classes = ALL
-    measured: bool = False
     decode: bool = False
 
 
@@ -337,17 +335,14 @@ def _check_images(path: Path, folder: Path, images: list[Item], rules: Rules) ->
     """Refuse images that cannot be used; gives what must be said of the others."""
     if not folder.is_dir():
         raise UserError(folder, "is not a folder", f"give the folder of the images of {path}")
-    files = [folder / image["file_name"] for image in images]
-    expected = [
-        (file, image["width"], image["height"]) for file, image in zip(files, images, strict=True)
-    ]
-    found = check_images(expected, measured=rules.measured, decode=rules.decode)
+    expected = expected_images(folder, images)
+    found = check_images(expected, decode=rules.decode)
     if found.problems:
         first, (problem, remedy) = next(iter(found.problems.items()))
         number = len(found.problems) - 1
         others = f" (and {number} more images have problems)" * (number > 0)
         raise UserError(f"{path}: image {images[first]['id']}", problem + others, remedy)
-    return found.remarks(path, files)
+    return found.remarks(path, [image.path for image in expected])
 
 
 def find_bad_boxes(coco: Item, border: float) -> dict[int, str]:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -25,6 +26,9 @@ ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"\x00\x00\x00\x00IEND\xaeB`\x82"}
 ORIENTATION = 0x0112
 QUARTER_TURNS = (5, 6, 7, 8)
 THREADS = 8
+
+MEASURED = "measured"
+"""Key of images whose size was read from their file, in what is converted here."""
 
 Problem = tuple[str, str]
 """What is wrong, and the remedy."""
@@ -47,6 +51,31 @@ NOTES = {
     ),
 }
 """What must be said of images that can be used, and what follows from it."""
+
+
+class Expected(NamedTuple):
+    """An image as annotations have it.
+
+    Attributes:
+        path: The file.
+        width: In pixels.
+        height: In pixels.
+        measured: The size was read from the image, as the annotations have none; so it does not
+            show which way up the image was annotated.
+    """
+
+    path: Path
+    width: int
+    height: int
+    measured: bool = False
+
+
+def expected_images(folder: Path, images: Sequence[dict[str, Any]]) -> list[Expected]:
+    """The images of an instances file, whose names are relative to ``folder``."""
+    return [
+        Expected(folder / image["file_name"], image["width"], image["height"], MEASURED in image)
+        for image in images
+    ]
 
 
 @dataclass
@@ -80,24 +109,21 @@ def image_sizes(paths: Sequence[Path]) -> list[Size | UserError]:
 
 
 def check_images(
-    expected: Sequence[tuple[Path, int, int]],
+    expected: Sequence[Expected],
     *,
     decode: bool = False,
-    measured: bool = False,
     advance: Callable[[], object] = lambda: None,
 ) -> ImagesFound:
     """Check many images.
 
     Args:
-        expected: File, width and height of each, in pixels.
+        expected: What the annotations say of each.
         decode: Decode every image whole; otherwise only those whose last bytes leave a doubt.
-        measured: The sizes were read from the images, so they do not tell which way up these were
-            annotated.
         advance: Called after each image.
     """
     found = ImagesFound()
     with ThreadPoolExecutor(THREADS) as pool:
-        results = pool.map(lambda image: _check(image, decode, measured), expected)
+        results = pool.map(lambda image: _check(image, decode), expected)
         for i, (problem, notes) in enumerate(results):
             if problem is not None:
                 found.problems[i] = problem
@@ -107,11 +133,9 @@ def check_images(
     return found
 
 
-def _check(
-    expected: tuple[Path, int, int], decode: bool, measured: bool
-) -> tuple[Problem | None, list[str]]:
+def _check(expected: Expected, decode: bool) -> tuple[Problem | None, list[str]]:
     """What is wrong with one image, and notes of it."""
-    path, width, height = expected
+    path, width, height, measured = expected
     try:
         with _opened(path) as image:
             turn = _orientation(image)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtpd.data.coco import INSTANCES, Rules, count_empty, find_unmasked, judge, mask_remarks
 from mtpd.data.counts import Counts
-from mtpd.data.images import ImagesFound, check_images
+from mtpd.data.images import ImagesFound, check_images, expected_images
 from mtpd.data.tidy import Item
 from mtpd.errors import UserError
 from mtpd.files import read_json
@@ -71,17 +71,13 @@ def inspect_coco(
     problems: list[UserError] = []
     judged = judge(source, coco, images, rules, problems.append)
     parts = judged.coco
-    files = [images / image["file_name"] for image in parts["images"]]
+    expected = expected_images(images, parts["images"])
+    files = [image.path for image in expected]
     found = ImagesFound()
     if images.is_dir():
-        expected = [
-            (file, image["width"], image["height"])
-            for file, image in zip(files, parts["images"], strict=True)
-        ]
         found = check_images(
             expected,
             decode=rules.decode,
-            measured=rules.measured,
             advance=progress(len(files)),
         )
     else:

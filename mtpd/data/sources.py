@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mtpd.data.lists import SPLITS, split_list
+from mtpd.data.tidy import names_of
 from mtpd.data.voc_files import list_of, read_voc_list
 from mtpd.data.yolo_files import has_split, label_file, listed_files, read_yolo_file
 from mtpd.digests import Digests
@@ -111,9 +112,9 @@ def class_names(data: Data) -> tuple[str, ...] | None:
         if isinstance(data, YoloData):
             return data.classes or read_yolo_file(data).names
         own = own_annotations(data, "train")
-        if own is None:
+        if own is None or not isinstance(data, CocoData):
             return None
-        return tuple(str(category["name"]) for category in read_json(own)["categories"])
+        return names_of(read_json(own), data.classes)
     except (UserError, KeyError, TypeError):
         return None
 

@@ -117,7 +117,6 @@ def rules_of(
         # Full boxes are drawn around whole persons, seen or not.
         border=math.inf if isinstance(data, CrowdHumanData) else BORDER,
         classes=Classes(classes, data.classes if isinstance(data, CocoData | YoloData) else None),
-        measured=isinstance(data, YoloData),
         decode=decode,
     )
 

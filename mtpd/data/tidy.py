@@ -88,6 +88,14 @@ def tidied(path: Path, coco: Item, images: Path, classes: Classes, report: Repor
     return found
 
 
+def names_of(coco: Item, chosen: Sequence[str] | None) -> tuple[str, ...]:
+    """Class names of the training split as :func:`tidied` leaves them; ``coco`` is changed."""
+    found, classes = Tidied(coco), Classes(chosen=chosen)
+    _leave_root_out(found, Path(), classes)
+    _arrange(found, Path(), classes, lambda _: None)
+    return tuple(str(category["name"]) for category in found.coco["categories"])
+
+
 def _items(coco: Item, key: str) -> list[Item]:
     return [item for item in coco[key] if isinstance(item, dict)]
 

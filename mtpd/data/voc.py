@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.ElementTree import parse
 
 from mtpd.data.coco import write_coco
-from mtpd.data.images import check_images, image_sizes
+from mtpd.data.images import MEASURED, check_images, expected_images, image_sizes
 from mtpd.data.voc_files import ImageNames, read_voc_list
 from mtpd.errors import UserError, raise_first
 from mtpd.settings.data import VocData
@@ -171,6 +171,7 @@ def _take_sizes(
             problems.append(UserError(files[i], problem, size.remedy))
         else:
             images[i]["width"], images[i]["height"] = size
+            images[i][MEASURED] = True
     raise_first(problems)
     if not unknown:
         return []
@@ -233,7 +234,5 @@ def _number(element: Element, tag: str, where: object) -> float:
 
 def _check_images(folder: Path, files: Sequence[Path], images: Sequence[dict[str, Any]]) -> None:
     """Refuse images that are damaged or not of the size that their XML file says."""
-    problems = check_images(
-        [(folder / image["file_name"], image["width"], image["height"]) for image in images]
-    ).problems
+    problems = check_images(expected_images(folder, images)).problems
     raise_first([UserError(files[i], *problem) for i, problem in problems.items()])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mtpd.data.coco import write_coco
-from mtpd.data.images import image_sizes
+from mtpd.data.images import MEASURED, image_sizes
 from mtpd.data.masks import polygon_area
 from mtpd.data.yolo_files import YoloFile, label_file, listed_files, read_yolo_file
 from mtpd.errors import UserError, raise_first
@@ -64,7 +64,7 @@ def convert_yolo(data: YoloData, split: str, out: Path) -> tuple[UserError, ...]
     sizes = image_sizes([data.root / name for name in listed.names])
     raise_first([size for size in sizes if isinstance(size, UserError)])
     images = [
-        {"id": i, "file_name": name, "width": size[0], "height": size[1]}
+        {"id": i, "file_name": name, "width": size[0], "height": size[1], MEASURED: True}
         for i, (name, size) in enumerate(zip(listed.names, sizes, strict=True), start=1)
         if not isinstance(size, UserError)
     ]

@@ -14,6 +14,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from mtpd.data.coco import TOO_SMALL, Rules, check_coco
+from mtpd.data.sources import splits_of
+from mtpd.data.splits import locate_split
 from mtpd.data.voc import convert_voc
 from mtpd.errors import UserError
 from mtpd.settings.data import VocData
@@ -61,6 +63,7 @@ def converted(root: Path, **options: Any) -> dict[str, Any]:
 
 
 def refusal(root: Path, **options: Any) -> str:
+    (root / "out" / "train.json").unlink(missing_ok=True)
     with pytest.raises(UserError) as caught:
         converted(root, **options)
     assert not (root / "out" / "train.json").exists()
@@ -192,6 +195,122 @@ def test_a_wrong_list(root: Path, text: str, expected: str) -> None:
     line = refusal(root)
     assert "train.txt" in line
     assert expected in line
+
+
+def write_list(root: Path, text: str, name: str = "train") -> None:
+    (root / "ImageSets" / "Main" / f"{name}.txt").write_text(text)
+
+
+def remarks_of(root: Path, split: str = "train", **options: Any) -> list[str]:
+    found = convert_voc(voc(root, **options), split, root / "out" / f"{split}.json")
+    return [str(remark) for remark in found]
+
+
+def test_the_second_column_of_a_list_is_used(root: Path) -> None:
+    write_list(root, "b.1  1\na -1\n")
+    assert [image["file_name"] for image in converted(root)["images"]] == ["b.1.PNG"]
+    assert "has -1 beside 1 of 2 ids; these images are left out" in remarks_of(root)[0]
+    write_list(root, "b.1  1\na  0\n")
+    assert len(converted(root)["images"]) == 2
+    assert remarks_of(root) == []
+    write_list(root, "b.1 -1\na -1\n")
+    assert "has -1 beside every id" in refusal(root)
+
+
+def test_an_id_may_end_like_a_column(root: Path) -> None:
+    for folder, suffix in (("Annotations", "xml"), ("JPEGImages", "jpg")):
+        (root / folder / f"a.{suffix}").rename(root / folder / f"a 1.{suffix}")
+    write_list(root, "a 1\n")
+    assert converted(root)["images"][0]["file_name"] == "a 1.jpg"
+
+
+def test_an_id_in_a_folder_has_the_image_of_that_folder(root: Path) -> None:
+    """And not the one of the same name beside it, nor that of another folder."""
+    (root / "Annotations/night").mkdir()
+    (root / "Annotations/a.xml").rename(root / "Annotations/night/a.xml")
+    write_list(root, "night/a\n")
+    assert "JPEGImages has no image 'night/a'" in refusal(root)
+    (root / "JPEGImages/night").mkdir()
+    Image.new("RGB", (40, 30)).save(root / "JPEGImages/night/a.png")
+    assert converted(root)["images"][0]["file_name"] == "night/a.png"
+    write_list(root, "night\\a\n")
+    assert converted(root)["images"][0]["file_name"] == "night/a.png"
+
+
+def test_two_images_of_one_name(root: Path) -> None:
+    Image.new("RGB", (40, 30)).save(root / "JPEGImages/a.png")
+    line = refusal(root)
+    assert "a.xml: may belong to a.jpg or a.png" in line
+    path = root / "Annotations" / "a.xml"
+    name = "<filename>a.png</filename>"
+    path.write_text(path.read_text().replace("<annotation>", f"<annotation>{name}"))
+    assert converted(root)["images"][1]["file_name"] == "a.png"
+
+
+def test_a_test_list_may_be_absent(root: Path) -> None:
+    write_list(root, "a\n", "val")
+    assert splits_of(voc(root)) == ("train", "val")
+    assert splits_of(voc(root, test="test")) == ("train", "val", "test")
+    with pytest.raises(UserError, match=r"name one, or set data\.test: null"):
+        convert_voc(voc(root, test="test"), "test", root / "out.json")
+    said = locate_split(voc(root), "train", root / "made", None).remarks
+    assert "there is no test split; val is what is reported" in str(said[0])
+    assert locate_split(voc(root, test=None), "train", root / "made", None).remarks == ()
+
+
+def test_a_flat_folder_says_which_keys_it_needs(root: Path) -> None:
+    for folder in ("Annotations", "JPEGImages"):
+        for file in (root / folder).iterdir():
+            file.rename(root / file.name)
+        (root / folder).rmdir()
+    line = refusal(root)
+    assert "XML files lie in" in line
+    assert "set data.annotations to '.', and data.images to '.'" in line
+    assert len(converted(root, annotations=".", images=".")["images"]) == 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 0), ("", ""), (0, 30)])
+def test_a_size_that_is_not_written_is_the_image_s(root: Path, width: Any, height: Any) -> None:
+    annotate(root, "a", DOG, width=width, height=height)
+    image = converted(root)["images"][1]
+    assert (image["width"], image["height"]) == (40, 30)
+    assert "1 of 2 files say no size (first a.xml); it is taken from the images" in str(
+        remarks_of(root)
+    )
+    (root / "Annotations" / "a.xml").write_text(f"<annotation>{DOG}</annotation>")
+    image = converted(root)["images"][1]
+    assert (image["width"], image["height"]) == (40, 30)
+    (root / "JPEGImages" / "a.jpg").write_bytes(b"no image")
+    assert "a.jpg is not an image" in refusal(root)
+
+
+def test_the_first_pixel_is_guessed_from_boxes_that_begin_at_0(root: Path) -> None:
+    assert converted(root)["annotations"][1]["bbox"] == [0, 0, 40, 30]
+    annotate(root, "a", xml_object("dog", (0, 0, 39, 29)))
+    assert converted(root)["annotations"][1]["bbox"] == [0, 0, 40, 30]
+    assert "1 boxes begin at 0 (first in a.xml); pixels are taken as numbered from 0" in str(
+        remarks_of(root)
+    )
+    assert converted(root, first_pixel=1)["annotations"][1]["bbox"] == [-1, -1, 40, 30]
+    assert remarks_of(root, first_pixel=0) == []
+
+
+def test_all_splits_number_pixels_as_train_does(root: Path) -> None:
+    write_list(root, "a\n", "val")
+    write_list(root, "b.1\n")
+    annotate(root, "b.1", xml_object("dog", (0, 3, 10, 20)))
+    convert_voc(voc(root), "val", root / "out" / "val.json")
+    boxes = json.loads((root / "out" / "val.json").read_text())["annotations"]
+    assert boxes[0]["bbox"] == [1, 1, 40, 30]
+    annotate(root, "b.1", xml_object("dog", (1, 3, 10, 20)))
+    annotate(root, "a", xml_object("dog", (0, 0, 39, 29)))
+    with pytest.raises(UserError, match=r"begins at 0, and no box of train does; set data\.first"):
+        convert_voc(voc(root), "val", root / "out" / "val.json")
+
+
+def test_an_empty_difficult_is_no(root: Path) -> None:
+    annotate(root, "a", xml_object("dog", (1, 1, 9, 9), "<difficult></difficult>"))
+    assert converted(root)["annotations"][1]["iscrowd"] == 0
 
 
 # Annotations and images: a change of the good folder, and what the line must say

@@ -56,9 +56,10 @@ def label(root: Path, text: str) -> None:
 def test_a_split_worked_out_by_hand(root: Path) -> None:
     label(root, "1 0.5 0.5 0.5 0.5\n\n0 0 0 0.5 0 0.5 0.5\n")
     coco = converted(root)
+    size = {"width": 40, "height": 20, "measured": True}
     assert coco["images"] == [
-        {"id": 1, "file_name": "images/train/a.png", "width": 40, "height": 20},
-        {"id": 2, "file_name": "images/train/b.png", "width": 40, "height": 20},
+        {"id": 1, "file_name": "images/train/a.png", **size},
+        {"id": 2, "file_name": "images/train/b.png", **size},
     ]
     assert coco["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     box, mask, other = coco["annotations"]

@@ -78,3 +78,9 @@ def test_a_rate_that_is_made_for_another_batch() -> None:
     )
     assert said(config, images=2, training=Training(lr_for_batch=16)) == []
     assert said(config, images=2, training=Training(optimizer=OPTIMIZER)) == []
+
+
+def test_the_filter_of_images_is_a_setting_of_the_data() -> None:
+    option = "train_dataloader.dataset.filter_cfg.filter_empty_gt"
+    (only,) = said({}, option)
+    assert only == f"options.{option} has no effect: data.empty_images says what is trained on"
