@@ -81,6 +81,9 @@ ON_GPU = Scale(3000, (12, 60), (640, 1333), 24, 16)
 IMAGE_GB = 2.5
 """GiB that a training takes for an image of 1333x800 where no metafile says it."""
 FULL_PIXELS = 1333 * 800
+DETECTORS_AT_ONCE = 4
+JOB_GB = 4
+"""GiB of main memory for a training without a GPU."""
 USED_MEMORY = 0.7
 """Part of a GPU's memory that a batch is made for."""
 
@@ -345,7 +348,7 @@ def _method_and_runs(proposal: Proposal, machine: Machine, epochs: int) -> None:
 
 
 def _resources(proposal: Proposal, machine: Machine) -> None:
-    """Of a job: four detectors can be trained at once, where there is no GPU to wait for."""
+    """Of a job. Without a GPU to wait for, detectors are trained beside each other."""
     why = f"for {machine.words}; a cluster is asked for these MiB and minutes too"
     if machine.gpus:
         threads = max(1, min(8, machine.cores // 2))
@@ -354,7 +357,8 @@ def _resources(proposal: Proposal, machine: Machine) -> None:
         proposal.set("resources.train", train, why)
         proposal.set("resources.infer", infer)
         return
-    threads = max(1, machine.cores // 4)
-    train = {"threads": threads, "mem_mb": 4000, "runtime": 720, "gpus": 0}
+    at_once = max(1, min(DETECTORS_AT_ONCE, machine.cores, int(machine.memory_gb / JOB_GB)))
+    threads = machine.cores // at_once
+    train = {"threads": threads, "mem_mb": 1000 * JOB_GB, "runtime": 720, "gpus": 0}
     proposal.set("resources.train", train, why)
     proposal.set("resources.infer", {**train, "runtime": 120})

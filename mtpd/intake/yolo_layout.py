@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from mtpd.data.yolo_files import label_file, listed_files, read_yolo_file
+from mtpd.data.yolo_files import YoloFile, label_file, listed_files, read_yolo_file
 from mtpd.errors import UserError
-from mtpd.intake.found import POOL, Found
+from mtpd.intake.found import POOL, Found, Parts
 from mtpd.intake.tree import Tree, in_folders, role_of
 from mtpd.settings.data import YoloData
 
@@ -62,24 +62,38 @@ def recognise_yolo(tree: Tree, files: Sequence[Path]) -> Found:
         images, remarks = _annotated(tree)
         return Found("YOLO, without a data.yaml", keys, in_folders(images), remarks)
     named = {role: key for key in yolo.splits if (role := role_of(PurePosixPath(key)))}
-    given = {role: listed_files(_asked(data, key), yolo, role).names for role, key in named.items()}
-    if {"train", "val"} <= set(named):
+    given, remarks = _listed(data, yolo, named)
+    if {"train", "val"} <= set(given):
         if set(given["train"]) != set(given["val"]):
-            # A test split that is named and empty, as Roboflow leaves it, would stop the data step.
-            own = {role: key for role, key in named.items() if key != role}
-            return Found("YOLO", {**keys, **own, **({} if "test" in named else {"test": None})})
-        remark = "train and val name the same images: they are split"
+            own: dict[str, Any] = {role: key for role, key in named.items() if key != role}
+            without = {} if "test" in given else {"test": None}
+            return Found("YOLO", {**keys, **own, **without}, remarks=remarks)
+        remarks = (*remarks, "train and val name the same images: they are split")
         rest = {role: names for role, names in given.items() if role == "test"}
-        return Found("YOLO", keys, {POOL: given["train"], **rest}, (remark,))
-    if "train" not in named:
+        return Found("YOLO", keys, {POOL: given["train"], **rest}, remarks)
+    if "train" not in given:
         every = tuple(dict.fromkeys(name for names in given.values() for name in names))
-        return Found("YOLO", keys, {POOL: every})
-    return Found("YOLO", keys, given)
+        return Found("YOLO", keys, {POOL: every}, remarks)
+    return Found("YOLO", keys, given, remarks)
 
 
-def _asked(data: YoloData, key: str) -> YoloData:
-    """The same with ``key`` for every split."""
-    return data.model_copy(update={"train": key, "val": key, "test": key})
+def _listed(data: YoloData, yolo: YoloFile, named: dict[str, str]) -> tuple[Parts, tuple[str, ...]]:
+    """Images by split. Roboflow names a test split in every export, whether there is one or not.
+
+    Raises:
+        UserError: Another split is not there.
+    """
+    given: Parts = {}
+    remarks = []
+    for role, key in named.items():
+        asked = data.model_copy(update={"train": key, "val": key, "test": key})
+        try:
+            given[role] = listed_files(asked, yolo, role).names
+        except UserError as error:
+            if role != "test" or "train" not in named:
+                raise
+            remarks.append(f"{error.where} {error.problem}: left out")
+    return given, tuple(remarks)
 
 
 def _annotated(tree: Tree) -> tuple[list[str], tuple[str, ...]]:

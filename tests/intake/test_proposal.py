@@ -66,6 +66,12 @@ def test_on_a_cpu_small_detectors_learn_by_bccds_schedule() -> None:
     }
 
 
+def test_little_memory_lets_fewer_jobs_run_beside_each_other() -> None:
+    found = proposed(data_set(), Machine(cores=8, memory_gb=9))
+    assert found.resources.train.threads == 4
+    assert proposed(data_set(), Machine(cores=1, memory_gb=2)).resources.train.threads == 1
+
+
 def test_on_a_gpu_detectors_start_from_coco() -> None:
     found = proposed(data_set(images=2000), GPU)
     assert found.detectors == (

@@ -173,6 +173,27 @@ def test_yolos_folder_without_a_split_of_its_own(tmp_path: Path, keys: str, part
     assert found.parts[min(parts)] == ("images/p000.jpg", "images/p001.jpg")
 
 
+def test_a_test_split_that_roboflow_names_and_has_not(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        yolo(tmp_path / split / "images", tmp_path / split / "labels", 2)
+    keys = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n"
+    (tmp_path / "data.yaml").write_text(keys + NAMES)
+    found = recognise(tmp_path)
+    assert found.data["test"] is None
+    assert "names '../test/images', but" in found.remarks[0]
+    (tmp_path / "data.yaml").write_text(keys.replace("valid", "nowhere") + NAMES)
+    assert "names '../nowhere/images', but" in refusal(tmp_path)
+
+
+def test_cvats_export_for_darknet(tmp_path: Path) -> None:
+    yolo(tmp_path / "obj_train_data", tmp_path / "obj_train_data", 2)
+    (tmp_path / "obj.names").write_text("red\nblue\n")
+    (tmp_path / "train.txt").write_text("data/obj_train_data/p000.jpg\n")
+    found = recognise(tmp_path)
+    assert found.data["file"] == "obj.names"
+    assert found.parts == {"train": ("obj_train_data/p000.jpg", "obj_train_data/p001.jpg")}
+
+
 def test_yolos_labels_with_a_list_of_classes(tmp_path: Path) -> None:
     yolo(tmp_path, tmp_path, 3)
     assert refusal(tmp_path).endswith(
