@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from pathlib import Path
@@ -77,6 +78,8 @@ def init_experiment(
     from mtpd.reporting.data_check import image_progress
     from mtpd.steps import init as steps
 
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    logging.getLogger("mtpd").setLevel(logging.INFO)
     root = _folder(folder, data)
     wishes = Wishes(
         student=choose("--student", student) if student else None,

@@ -60,7 +60,9 @@ def recognise_coco(tree: Tree, files: dict[Path, Coco]) -> Found:
         [entry] = entries.values()
         return Found(f"{exporter}, one file", {**data, **entry}, {POOL: _names(*files.values())})
     named = {
-        path: tuple(f"{entry['images']}/{name}".removeprefix("./") for name in _names(files[path]))
+        path: tuple(
+            (PurePosixPath(entry["images"]) / name).as_posix() for name in _names(files[path])
+        )
         for path, entry in entries.items()
     }
     parts = {role: named[path] for role, path in by_role.items()}
@@ -107,8 +109,7 @@ def _images_folder(tree: Tree, path: Path, coco: Coco) -> Path:
     Raises:
         UserError: There is none.
     """
-    names = [item.get("file_name") for item in coco["images"] if isinstance(item, dict)]
-    given = [name for name in names if isinstance(name, str) and name]
+    given = _file_names(coco)
     if not given:
         raise UserError(f"{path}: images", "name no files", "give a COCO instances JSON")
     sample = [_posix(name) for name in given[:: max(1, len(given) // SAMPLE)][:SAMPLE]]
@@ -159,7 +160,13 @@ def _posix(name: str) -> str:
 
 
 def _names(coco: Coco) -> tuple[str, ...]:
-    return tuple(sorted(str(image["file_name"]) for image in coco["images"]))
+    return tuple(sorted({_posix(name) for name in _file_names(coco)}))
+
+
+def _file_names(coco: Coco) -> list[str]:
+    """Of all images that have one; the conversion says what is wrong with others."""
+    names = (item.get("file_name") for item in coco["images"] if isinstance(item, dict))
+    return [name for name in names if isinstance(name, str) and name]
 
 
 def _exporter(files: Sequence[Path]) -> str:

@@ -69,7 +69,7 @@ def draw_split(
     copies = _copies(images, pool)
     if copies:
         count = sum(map(len, copies))
-        remarks.append(f"{count} images are copies of {len(copies)} pictures: each stays together")
+        remarks.append(f"images that are copies: {count} of {len(copies)} pictures; kept together")
     drawn = split_images({name: classes[name] for name in pool}, [*groups, *copies], shares, seed)
     order = [split for split in ("train", "val", "test") if split in drawn or split in own]
     return Drawn(
@@ -85,8 +85,8 @@ def _groups(names: Sequence[str], group: str | None) -> tuple[list[list[str]], l
         if not several:
             return [], []
         count = sum(map(len, several))
-        words = f"{count} images are versions of {len(several)} pictures, as Roboflow names them"
-        return several, [f"{words}: each stays together"]
+        words = f"versions that Roboflow has made: {count} images of {len(several)} pictures"
+        return several, [f"{words}; kept together"]
     try:
         pattern = re.compile(group)
     except re.error as error:

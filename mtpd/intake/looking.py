@@ -104,14 +104,14 @@ def _looked_at(
     bad = sum(len(part.bad) for part in parts.values())
     if bad:
         data["bad_boxes"] = "drop"
-        reasons["bad_boxes"] = f"{bad} boxes have no area or leave their image"
+        reasons["bad_boxes"] = f"boxes without area or beyond their image: {bad}"
     split = {} if drawn is None else {"split": str(place / "lists")}
     checked = Target(str(folder), _DATA.validate_python(data | split), whole=False)
     report = check_data(checked, progress=progress)
     seen = survey({name: {**part.coco, "annotations": part.kept} for name, part in parts.items()})
     said = [*found.remarks, *(drawn.remarks if drawn else ()), *_without_boxes(seen)]
     if bad:
-        said.append(f"{bad} boxes have no area or leave their image: not trained on")
+        said.append(f"boxes without area or beyond their image: {bad}; not trained on")
     own = _own_remarks(report, place / "lists")
     return Seen(
         found.kind,
@@ -148,10 +148,10 @@ def _whole(found: Found, place: Path) -> tuple[dict[str, Any], dict[str, str], J
         at_zero = _n_at_zero(settings, place)
         if at_zero:
             data["first_pixel"] = settings["first_pixel"] = 0
-            reasons["first_pixel"] = f"{at_zero} boxes begin at 0"
+            reasons["first_pixel"] = f"boxes that begin at 0: {at_zero}"
     checked = _DATA.validate_python(settings)
     located = locate_split(checked, "train", place, None)
-    whole = _judged(checked, "train", located)
+    whole = _judged(checked, "train", located, where=found.data["root"])
     if found.data["source"] == "voc":
         data["classes"] = list(whole.classes)
     return data, reasons, whole, located.images
@@ -174,7 +174,11 @@ def _splits(data: Any, place: Path) -> dict[str, Judged]:
 
 
 def _judged(
-    data: Any, split: str, located: Located, classes: tuple[str, ...] | None = None
+    data: Any,
+    split: str,
+    located: Located,
+    classes: tuple[str, ...] | None = None,
+    where: object = None,
 ) -> Judged:
     """An instances file as it will be used; the check of the data says what is wrong with it.
 
@@ -185,7 +189,7 @@ def _judged(
     rules = rules_of(data, split, classes)
     found = judge(path, read_json(path), located.images, rules, lambda _: None)
     if not found.coco["images"] or not found.kept:
-        raise UserError(path, "has no image with a box", "annotate at least one object")
+        raise UserError(where or path, "has no image with a box", "annotate at least one object")
     return found
 
 

@@ -13,7 +13,6 @@ from mtpd.intake.tree import Tree
 from mtpd.intake.voc_layout import recognise_voc, voc_files
 from mtpd.intake.yolo_layout import has_labels, recognise_yolo, yolo_files
 
-FORMATS = ("coco", "voc", "yolo")
 PEEK = 2048
 
 Finder = Callable[[Tree], Any]

@@ -46,9 +46,8 @@ def recognise_voc(tree: Tree, files: Sequence[Path]) -> Found:
     found = _by_role(lists.glob("*.txt")) if lists.is_dir() else {}
     if "train" in found and "val" in found:
         names = {role: path.stem for role, path in found.items() if path.stem != role}
-        return Found(
-            "Pascal VOC, with lists", data | {"test": found.get("test") and "test"} | names
-        )
+        without = {} if "test" in found else {"test": None}
+        return Found("Pascal VOC, with lists", {**data, **names, **without})
     pairs, remarks = _paired(tree, annotations, images, files)
     where = "in its layout" if is_layout else "flat"
     beside = ", XML beside the images" if images == annotations else ""
@@ -92,25 +91,30 @@ def _images_folder(tree: Tree, annotations: Path, files: Sequence[Path]) -> Path
 def _paired(
     tree: Tree, annotations: Path, images: Path, files: Sequence[Path]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Name of each XML file's image by the name of both without suffix; and what has no partner."""
-    known = {
-        (folder / name).relative_to(images).with_suffix("").as_posix(): (
-            (folder / name).relative_to(images).as_posix()
-        )
-        for folder, names in tree.images.items()
-        if folder == images or images in folder.parents
-        for name in names
-    }
-    stems = [_stem(path, annotations).as_posix() for path in files]
+    """Name of each XML file's image by the name of both without suffix; and what has no partner.
+
+    Raises:
+        UserError: Two images have the name of one XML file.
+    """
+    known: dict[str, str] = {}
+    stems = {_stem(path, annotations).as_posix(): path for path in files}
+    for folder, names in tree.images.items():
+        if folder == images or images in folder.parents:
+            for path in (folder / name for name in names):
+                stem, image = _stem(path, images).as_posix(), path.relative_to(images).as_posix()
+                if stem in stems and stem in known:
+                    problem = f"may belong to {known[stem]} or to {image} in {images}"
+                    raise UserError(stems[stem], problem, "leave one of the images there")
+                known[stem] = image
     pairs = {stem: known[stem] for stem in stems if stem in known}
     remarks = []
     alone = [stem for stem in stems if stem not in known]
     if alone:
-        remarks.append(f"{len(alone)} XML files have no image (first {alone[0]}.xml): left out")
+        remarks.append(f"XML files without an image: {len(alone)} (first {alone[0]}.xml); left out")
     bare = sorted(set(known) - set(stems))
     if bare:
         first = known[bare[0]]
-        remarks.append(f"{len(bare)} images have no XML file (first {first}): left out")
+        remarks.append(f"images without an XML file: {len(bare)} (first {first}); left out")
     return pairs, tuple(remarks)
 
 
@@ -126,7 +130,11 @@ def _by_role(lists: Any) -> dict[str, Path]:
 
 def _listed(lists: dict[str, Path], pairs: dict[str, str]) -> Parts:
     """Images of the lists; those that no list has are free where there is no train."""
-    ids = {role: [line.split()[0] for line in read_list(path)] for role, path in lists.items()}
+    # VOC's lists of one class have a second column.
+    ids = {
+        role: [line if line in pairs else line.rsplit(maxsplit=1)[0] for line in read_list(path)]
+        for role, path in lists.items()
+    }
     found = {role: tuple(pairs[i] for i in names if i in pairs) for role, names in ids.items()}
     if "train" not in found:
         listed = {image for images in found.values() for image in images}

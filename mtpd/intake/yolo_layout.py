@@ -107,7 +107,7 @@ def _annotated(tree: Tree) -> tuple[list[str], tuple[str, ...]]:
     bare = sorted(set(every) - set(found))
     if not bare:
         return found, ()
-    return found, (f"{len(bare)} images have no label file (first {bare[0]}): left out",)
+    return found, (f"images without a label file: {len(bare)} (first {bare[0]}); left out",)
 
 
 def _is_described(path: Path) -> bool:

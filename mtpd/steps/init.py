@@ -22,6 +22,7 @@ from mtpd.intake.pretrained import why_no_backbone, why_not
 from mtpd.intake.proposal import Pretrained, Proposal, Wishes, propose
 from mtpd.intake.written import commented_yaml
 from mtpd.layout import RESERVED, Layout, calibration_file
+from mtpd.lease import leased_gpus
 from mtpd.settings.experiment import Experiment
 from mtpd.settings.runtime import EXPERIMENTS, workflow_settings
 
@@ -202,9 +203,11 @@ def _speed(experiment: Experiment, layout: Layout, *, measure: bool) -> Speed:
     missing = {load: kinds for load, kinds in asked.items() if not _is_known(known, load, kinds)}
     if not missing:
         return Speed(known)
-    from mtpd.steps.calibrate import calibrate
+    on_gpu = any(load.device == "cuda" for load in missing)
+    # Before torch is imported: it must not look at the devices of others.
+    with TemporaryDirectory(prefix="mtpd-") as temporary, leased_gpus(1 if on_gpu else 0):
+        from mtpd.steps.calibrate import calibrate
 
-    with TemporaryDirectory(prefix="mtpd-") as temporary:
         path = Path(temporary, "calibration.yaml")
         known.save(path)
         calibrate(missing, path, MEASURED_STEPS)

@@ -68,7 +68,7 @@ def test_copies_are_on_one_side(folder: Path) -> None:
     found = drawn(folder, {"": names(folder)})
     sides = [split for split, part in found.parts.items() for name in part if "copy" in name]
     assert len(set(sides)) == 1
-    assert found.remarks == ("12 images are copies of 1 pictures: each stays together",)
+    assert found.remarks == ("images that are copies: 12 of 1 pictures; kept together",)
 
 
 def test_roboflows_versions_are_on_one_side(folder: Path) -> None:
@@ -77,4 +77,4 @@ def test_roboflows_versions_are_on_one_side(folder: Path) -> None:
     found = drawn(folder, {"": names(folder)})
     sides = [split for split, part in found.parts.items() for name in part if ".rf." in name]
     assert len(set(sides)) == 1
-    assert "5 images are versions of 1 pictures" in found.remarks[0]
+    assert "versions that Roboflow has made: 5 images of 1 pictures" in found.remarks[0]

@@ -34,7 +34,13 @@ def test_labelimgs_folder(tmp_path: Path) -> None:
     paths = {"root": str(tmp_path), "annotations": ".", "images": "."}
     assert found.data == {"source": "voc", **paths}
     assert found.parts == {"": tuple(f"{name}.jpg" for name in names[1:])}
-    assert found.remarks == ("1 images have no XML file (first p000.jpg): left out",)
+    assert found.remarks == ("images without an XML file: 1 (first p000.jpg); left out",)
+
+
+def test_images_of_one_name(tmp_path: Path) -> None:
+    voc(tmp_path, tmp_path, 2)
+    (tmp_path / "p001.jpg").rename(tmp_path / "p000.png")
+    assert "p000.xml: may belong to p000.jpg or to p000.png in" in refusal(tmp_path)
 
 
 def test_xml_apart_from_the_images(tmp_path: Path) -> None:
@@ -44,7 +50,7 @@ def test_xml_apart_from_the_images(tmp_path: Path) -> None:
     found = recognise(tmp_path)
     assert (found.data["annotations"], found.data["images"]) == ("labels", "pictures")
     assert found.parts == {"": ("day/p000.jpg", "day/p001.jpg", "night/p000.jpg", "night/p001.jpg")}
-    assert found.remarks == ("1 XML files have no image (first night/alone.xml): left out",)
+    assert found.remarks == ("XML files without an image: 1 (first night/alone.xml); left out",)
 
 
 def test_vocs_layout_with_lists(tmp_path: Path) -> None:
@@ -205,7 +211,7 @@ def test_yolos_labels_with_a_list_of_classes(tmp_path: Path) -> None:
     found = recognise(tmp_path)
     assert found.data["file"] == "classes.txt"
     assert found.parts == {"": ("p000.jpg", "p002.jpg")}
-    assert found.remarks == ("1 images have no label file (first p001.jpg): left out",)
+    assert found.remarks == ("images without a label file: 1 (first p001.jpg); left out",)
 
 
 def test_two_formats_are_named(tmp_path: Path) -> None:

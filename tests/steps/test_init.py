@@ -147,6 +147,30 @@ def test_an_export_without_val_keeps_its_test(here: Path) -> None:
     assert "# lists of images; drawn here: train, val" in text
 
 
+def test_names_with_windows_separators_are_drawn(here: Path) -> None:
+    coco(here / "export" / "all.json", here / "export" / "images", 9, prefix="images\\")
+    run("export", "--yes")
+    names = [name for part in lists("export").values() for name in part]
+    assert sorted(names) == [f"images/p{i:03d}.jpg" for i in range(9)]
+
+
+def test_the_working_folder_itself(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    voc(here / "cells" / "images", here / "cells" / "labels", 9)
+    monkeypatch.chdir(here / "cells")
+    run(".", "--yes")
+    data = written("cells")["data"]
+    assert (data["root"], data["images"], data["annotations"]) == (".", "images", "labels")
+
+
+def test_images_without_boxes_alone(here: Path) -> None:
+    voc(here / "cells", here / "cells", 3)
+    for path in (here / "cells").glob("*.xml"):
+        path.write_text(xml([]))
+    assert str(run("cells", fails=True).exception) == (
+        "cells: has no image with a box; annotate at least one object"
+    )
+
+
 def test_first_pixels_are_told_from_all_images(here: Path) -> None:
     """A split that happens to have no box at 0 would be read otherwise."""
     names = voc(here / "cells", here / "cells", 9)
@@ -160,7 +184,7 @@ def test_boxes_that_cannot_be_used_are_counted(here: Path) -> None:
     (here / "cells" / f"{names[3]}.xml").write_text(xml([(0, 5, 5, 20, 18), (1, 90, 5, 9, 9)]))
     result = run("cells", "--yes")
     assert written("cells")["data"]["bad_boxes"] == "drop"
-    assert "remark: 1 boxes have no area or leave their image: not trained on" in result.output
+    assert "remark: boxes without area or beyond their image: 1; not trained on" in result.output
 
 
 def test_problems_are_listed_and_the_status_says_so(here: Path) -> None:
