@@ -9,7 +9,7 @@ import yaml
 from micro import PROJECT
 from pydantic import TypeAdapter
 
-from mtpd.settings.data import CrowdHumanData, Data
+from mtpd.settings.data import CocoData, CrowdHumanData, Data, VocData, YoloData
 from mtpd.settings.experiment import Method, Student
 from mtpd.settings.losses import PredictionGuided
 
@@ -31,7 +31,8 @@ def test_the_examples_of_data_are_valid() -> None:
         yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", DATA, re.DOTALL)
     ]
     sources = [TypeAdapter(Data).validate_python(e["data"]).source for e in examples if "data" in e]
-    assert sources == ["coco", "crowdhuman", "argoverse_hd"]
+    own = ["coco", "coco", "voc", "voc", "yolo"]
+    assert sources == [*own, "coco", "crowdhuman", "argoverse_hd"]
     [student] = [Student.model_validate(e["student"]) for e in examples if "student" in e]
     assert student.latency_ms is not None
 
@@ -68,3 +69,11 @@ def test_the_example_of_crowdhuman_is_valid_and_has_the_defaults() -> None:
 def test_links_lead_somewhere(page) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("source", [CocoData, VocData, YoloData])
+def test_every_setting_of_own_data_is_named(source: type[CocoData | VocData | YoloData]) -> None:
+    own = DATA[DATA.index("## Your own data") : DATA.index("## What is taken")]
+    assert [
+        key for key in source.model_fields if f"`{key}`" not in own and f"{key}:" not in own
+    ] == []

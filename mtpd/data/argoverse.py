@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mtpd.data.coco import write_coco
+from mtpd.data.instances import write_coco
 from mtpd.errors import UserError
 from mtpd.files import read_json
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mtpd.data.coco import INSTANCES, has_lists, sound_parts, write_coco
+from mtpd.data.instances import INSTANCES, has_lists, sound_parts, write_coco
 from mtpd.data.lists import listed_images, split_list, unlisted
 from mtpd.data.names import alike
 from mtpd.data.tidy import Classes, tidied

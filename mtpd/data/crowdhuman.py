@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mtpd.data.coco import write_coco
 from mtpd.data.images import Size, image_sizes
+from mtpd.data.instances import write_coco
 from mtpd.errors import UserError, raise_first
 
 PERSON, MASK = "person", "mask"

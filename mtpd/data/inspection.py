@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtpd.data.coco import INSTANCES, Rules, count_empty, find_unmasked, judge, mask_remarks
+from mtpd.data.coco import Rules, count_empty, judge
 from mtpd.data.counts import Counts
 from mtpd.data.images import ImagesFound, check_images, expected_images
+from mtpd.data.instances import INSTANCES
+from mtpd.data.masks import find_unmasked, mask_remarks
 from mtpd.data.tidy import Item
 from mtpd.errors import UserError
 from mtpd.files import read_json

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from mtpd.data.coco import write_coco
+from mtpd.data.instances import write_coco
 from mtpd.files import whole_folder
 
 Array = NDArray[Any]

@@ -11,8 +11,8 @@ from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.ElementTree import parse
 
-from mtpd.data.coco import write_coco
 from mtpd.data.images import MEASURED, check_images, expected_images, image_sizes
+from mtpd.data.instances import write_coco
 from mtpd.data.voc_files import ImageNames, read_voc_list
 from mtpd.errors import UserError, raise_first
 from mtpd.settings.data import VocData

@@ -120,7 +120,8 @@ class ImageNames:
                 return entry.image
         parent, _, stem = entry.image.rpartition("/")
         found = self._in(parent).get(stem, [])
-        chosen = [name for name in found if name == PurePosixPath(written).name] or found
+        named = PurePosixPath(written.replace("\\", "/")).name
+        chosen = [name for name in found if name == named] or found
         if not chosen:
             remedy = "add the image or remove its id from the list"
             problem = f"{self._folder.name} has no image '{entry.image}'"

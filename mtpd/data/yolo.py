@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtpd.data.coco import write_coco
 from mtpd.data.images import MEASURED, image_sizes
+from mtpd.data.instances import write_coco
 from mtpd.data.masks import polygon_area
 from mtpd.data.yolo_files import YoloFile, label_file, listed_files, read_yolo_file
 from mtpd.errors import UserError, raise_first

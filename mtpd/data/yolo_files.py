@@ -263,11 +263,15 @@ def _below(folder: Path, root: Path) -> Iterator[str]:
 
 
 def _listed(path: Path, line: str, root: Path) -> str:
-    """An image that a list names, relative to the list, the root or the folder around it."""
+    """An image that a list names, relative to the list, the root or the folder around it.
+
+    CVAT writes ``data/`` before names, for a folder that Darknet would be run in.
+    """
     text = str(in_home(line))
-    for base in (path.parent, root, root.parent):
-        if (base / text).is_file():
-            return _relative(base / text, root)
+    for name in (text, text.removeprefix("data/")):
+        for base in (path.parent, root, root.parent):
+            if (base / name).is_file():
+                return _relative(base / name, root)
     problem = f"lists '{line}', but {path.parent / text} does not exist"
     raise UserError(
         path, problem + there_instead(path.parent / text), "correct the line, or take it out"

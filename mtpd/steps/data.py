@@ -6,9 +6,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtpd.data.coco import CocoSummary, check_coco, mask_remarks
+from mtpd.data.coco import CocoSummary, check_coco
 from mtpd.data.dataset import Dataset, Split
 from mtpd.data.leaks import shared_pictures
+from mtpd.data.masks import mask_remarks
 from mtpd.data.sources import PROTOCOLS, splits_of
 from mtpd.data.splits import Located, empty_images, locate_split, rules_of
 from mtpd.digests import Digests

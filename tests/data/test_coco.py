@@ -18,8 +18,8 @@ from mtpd.data.coco import (
     TOO_SMALL,
     Rules,
     check_coco,
-    write_coco,
 )
+from mtpd.data.instances import write_coco
 from mtpd.errors import UserError
 
 DROP = Rules(bad_boxes="drop")

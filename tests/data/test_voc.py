@@ -242,7 +242,7 @@ def test_two_images_of_one_name(root: Path) -> None:
     line = refusal(root)
     assert "a.xml: may belong to a.jpg or a.png" in line
     path = root / "Annotations" / "a.xml"
-    name = "<filename>a.png</filename>"
+    name = "<filename>C:\\pictures\\a.png</filename>"
     path.write_text(path.read_text().replace("<annotation>", f"<annotation>{name}"))
     assert converted(root)["images"][1]["file_name"] == "a.png"
 

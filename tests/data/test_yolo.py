@@ -132,6 +132,21 @@ def test_names_are_a_list_or_a_mapping(root: Path) -> None:
     convert_yolo(own, "val", root.parent / "out.json")
 
 
+def test_a_folder_as_cvat_exports_it_for_darknet(tmp_path: Path) -> None:
+    root = tmp_path / "cvat"
+    for name in ("a", "b"):
+        add_image(root / "obj_train_data" / f"{name}.png")
+        (root / "obj_train_data" / f"{name}.txt").write_text(BOX)
+    (root / "train.txt").write_text("data/obj_train_data/a.png\ndata/obj_train_data/b.png\n")
+    (root / "obj.names").write_text("cat\ndog\n")
+    coco = converted(root, file="obj.names", train="train.txt")
+    assert [image["file_name"] for image in coco["images"]] == [
+        "obj_train_data/a.png",
+        "obj_train_data/b.png",
+    ]
+    assert len(coco["annotations"]) == 2
+
+
 def test_images_without_labels_are_counted(root: Path) -> None:
     add_image(root / "images/train/z.png")
     (root / "images/train/._a.png").write_bytes(b"what macOS leaves")
