@@ -12,6 +12,10 @@ import pytest
 from folders import roboflow, voc, yolo
 from micro import PROJECT
 
+from mtpd.intake.proposal import USUAL_STUDENT, USUAL_TEACHERS
+from mtpd.settings.experiment import Detector
+from mtpd.zoo.sources import remote_weights
+
 PAGE = (PROJECT / "docs" / "own-data.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"## From a ([\w ]+)\n.*?```sh\n(.*?)```", PAGE, re.DOTALL)
 TIMEOUT = 1800
@@ -66,6 +70,24 @@ def test_ten_lines_at_most_lead_to_a_plan(source: str, block: str, here: Path) -
     assert re.search(r"^train +[34]$", said, re.MULTILINE)
     assert re.search(r"≤ \d+ of \d+", said)
     assert not (here / "results").exists()
+
+
+def test_a_plan_for_a_gpu_starts_from_the_zoo(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies in the cache can be had, whether there is a network or not."""
+    cache = here / "cache"
+    cache.mkdir()
+    monkeypatch.setenv("MTPD_CACHE", str(cache))
+    for config in (USUAL_STUDENT, *USUAL_TEACHERS):
+        remote = remote_weights(Detector(config=config, weights="zoo"))
+        assert remote is not None
+        (cache / remote.file).touch()
+    lines = [
+        "mtpd init photos --name cells --gpus 1 --yes",
+        "snakemake --cores 2 --config experiments=cells",
+    ]
+    said = run(lines, here, "--dry-run")
+    assert re.search(r"^fetch +4$", said, re.MULTILINE)
+    assert "start_from: zoo" in (here / "config/experiments/cells.yaml").read_text()
 
 
 def test_there_is_a_block_for_every_source() -> None:

@@ -91,11 +91,12 @@ def with_own_names(choices: list[Choice], taken: frozenset[str] = frozenset()) -
 
 def _shipped(option: str, name: str) -> str:
     """Path of the shipped config called ``name``, as an experiment names it."""
-    folder = workflow_settings().found(SHIPPED)
     for stem in (name, f"{USUAL}{name}"):
-        if (folder / f"{stem}.py").is_file():
+        if config_file(str(SHIPPED / f"{stem}.py")).is_file():
             return str(SHIPPED / f"{stem}.py")
-    known = ", ".join(sorted(file.stem for file in folder.glob("*.py"))) or "none"
+    folders = {SHIPPED, workflow_settings().checkout / SHIPPED}
+    stems = {file.stem for folder in folders for file in folder.glob("*.py")}
+    known = ", ".join(sorted(stems)) or "none"
     remedy = f"use one of {known}; or an mmdet:: config, a config file, or CONFIG=WEIGHTS"
     raise UserError(option, f"there is no detector '{name}'", remedy)
 
