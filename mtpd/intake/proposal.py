@@ -220,16 +220,17 @@ def _batch(
         reason = f"about {need:.1f} GiB an image for the largest teacher, of {machine.words}"
     if images < 4 * ON_CPU.batch_size:
         reason = f"so that an epoch of {images} images has a few steps"
-    batch = _without_rest(batch, images)
+    if not machine.gpus:
+        batch = _without_rest(batch, images)
     proposal.set("training.batch_size", batch, reason)
     return batch
 
 
 def _without_rest(batch: int, images: int) -> int:
-    """The batch, or one near it that leaves no single image over: batch norms learn from several."""
+    """The batch, or one near it that leaves no single image over, as batch norms need several."""
     smaller = [size for size in range(batch, 1, -1) if images % size != 1]
     larger = [size for size in range(batch + 1, images + 1) if images % size != 1]
-    return batch if batch == 1 else next(iter([*smaller, *larger]), batch)
+    return next(iter([*smaller, *larger]), batch)
 
 
 def _image_gb(choice: Choice) -> float:
