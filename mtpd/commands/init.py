@@ -116,7 +116,7 @@ def init_experiment(
         if not questions.confirm(steps.yaml_file(wanted), console):
             raise typer.Exit(1)
     written = steps.write(chosen, seen)
-    intake.print_written(written, chosen.name, machine.cores, console)
+    intake.print_written(written, chosen.name, machine.cores, len(seen.problems), console)
     if seen.problems:
         raise typer.Exit(1)
 

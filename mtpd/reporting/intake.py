@@ -84,12 +84,18 @@ def print_proposal(
     _print_lines(console, "remark", remarks)
 
 
-def print_written(paths: Sequence[Path], name: str, cores: int, console: Console) -> None:
+def print_written(
+    paths: Sequence[Path], name: str, cores: int, problems: int, console: Console
+) -> None:
     """Print which files were written, and the command that comes next."""
     yaml, *lists = paths
     beside = f", and {len(lists)} lists in {lists[0].parent}" if lists else ""
     console.print()
     console.print(Text(f"written: {yaml}{beside}", "green"), soft_wrap=True)
+    if problems:
+        listed = f"mtpd data check {name} --show {problems}"
+        console.print(Text(f"mend the problems before you run it; all of them: {listed}", "bold"))
+        return
     console.print(Text(f"next: snakemake --cores {cores} --config experiments={name}", "bold"))
 
 

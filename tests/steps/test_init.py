@@ -192,6 +192,7 @@ def test_problems_are_listed_and_the_status_says_so(here: Path) -> None:
     (here / "export" / "train" / "p002.jpg").unlink()
     result = run("export", "--yes", fails=True)
     assert "problem: export/train/_annotations.coco.json: image 3: " in result.output
+    assert "all of them: mtpd data check export --show 1" in result.output
     assert (here / "config/experiments/export.yaml").is_file()
 
 
