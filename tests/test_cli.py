@@ -79,10 +79,12 @@ def test_the_check_of_data_says_by_its_status_whether_something_is_wrong(
     done = mtpd("data", "check", path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "nothing is wrong" in done.stdout
+    assert "2 pictures of val are in train too" in done.stdout
+    assert mtpd("data", "check", path, "--strict").returncode == 1
     (tmp_path / "train/images/000001.jpg").unlink()
     done = mtpd("data", "check", path, "--show", "0", "--report", str(tmp_path / "list.txt"))
     assert (done.returncode, done.stderr) == (1, "")
-    assert (tmp_path / "list.txt").read_text().count("000001.jpg does not exist") == 2
+    assert (tmp_path / "list.txt").read_text().count("000001.jpg does not exist") == 1
 
 
 @pytest.mark.parametrize(

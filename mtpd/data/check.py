@@ -14,7 +14,7 @@ from mtpd.data.published import COUNTS, PUBLISHED
 from mtpd.data.sources import images_folder, listing, splits_of
 from mtpd.data.splits import empty_images, locate_split, rules_of
 from mtpd.errors import UserError
-from mtpd.settings.data import CrowdHumanData, Data, FiledData, ShapesData, YoloData
+from mtpd.settings.data import CocoData, CrowdHumanData, Data, FiledData, ShapesData, YoloData
 
 
 @dataclass(frozen=True)
@@ -134,16 +134,27 @@ def check_data(
 
 def _expected(data: FiledData, name: str) -> SplitReport:
     """Where a split belongs, and what it has as published."""
-    listed = listing(data, name).absolute()
-    inside = listed.is_relative_to(data.root.absolute())
-    annotations = listed.relative_to(data.root.absolute()) if inside else listed
+    annotations = _inside(data.root, listing(data, name))
     images: tuple[Path, ...] = ()
     if isinstance(data, CrowdHumanData):
         images = data.images
     elif not isinstance(data, YoloData):
-        images = (images_folder(data, name, Path()).relative_to(data.root),)
+        images = (_inside(data.root, images_folder(data, name, Path())),)
     published = COUNTS.get(data.source, {}).get(annotations.name, Counts())
     return SplitReport(name, data.root, annotations, images, published)
+
+
+def _inside(root: Path, path: Path) -> Path:
+    """``path`` relative to ``root`` if it lies there, otherwise absolute."""
+    path, root = path.absolute(), root.absolute()
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+def _source(data: FiledData, split: SplitReport) -> Path:
+    """What problems with annotations are said to be in."""
+    if isinstance(data, CocoData) and data.annotations is not None and len(data.annotations) == 1:
+        return data.root / data.annotations[0]
+    return data.root / split.annotations
 
 
 def _checked(
@@ -157,7 +168,7 @@ def _checked(
     """``split`` with what was found; ``classes`` are those of the first split."""
     data = target.data
     assert not isinstance(data, ShapesData)
-    source = data.root / split.annotations
+    source = _source(data, split)
     try:
         located = locate_split(data, split.name, folder, classes)
         inspection = inspect_coco(

@@ -71,7 +71,7 @@ def _records(path: Path) -> list[tuple[str, list[dict[str, Any]]]]:
     records: dict[str, list[dict[str, Any]]] = {}
     problems: list[UserError] = []
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue

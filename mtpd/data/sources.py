@@ -36,12 +36,14 @@ def splits_of(data: Data) -> tuple[str, ...]:
 
 
 def _has(data: Data, split: str) -> bool:
+    is_said = "test" in data.model_fields_set
     if isinstance(data, OwnData) and data.split is not None:
         path = split_list(data, split)
-        return split != "test" or (path is not None and path.is_file())
+        is_refused = is_said and getattr(data, split) is None
+        return split != "test" or (path is not None and path.is_file() and not is_refused)
     if getattr(data, split) is None:
         return False
-    if split != "test" or "test" in data.model_fields_set:
+    if split != "test" or is_said:
         return True
     if isinstance(data, YoloData) and data.root.is_dir():
         return has_split(data, split)

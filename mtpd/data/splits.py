@@ -10,6 +10,7 @@ from mtpd.data.argoverse import convert_argoverse
 from mtpd.data.coco import BORDER, BadBoxes, Rules
 from mtpd.data.coco_whole import convert_coco
 from mtpd.data.crowdhuman import convert_crowdhuman
+from mtpd.data.names import there_instead
 from mtpd.data.shapes import generate_shapes
 from mtpd.data.sources import absent_test, images_folder, own_annotations
 from mtpd.data.tidy import Classes
@@ -66,7 +67,7 @@ def locate_split(
     if not data.root.is_dir():
         raise UserError(
             "data.root",
-            f"there is no folder '{data.root}'{in_full(data.root)}",
+            f"there is no folder '{data.root}'{in_full(data.root)}{there_instead(data.root)}",
             "say where the data set lies, here or in data_roots of config/config.yaml",
         )
     absent = absent_test(data) if split == "train" else None
@@ -80,15 +81,18 @@ def locate_split(
 
 
 def _check_instances(path: Path) -> None:
-    """Refuse what is taken for an instances file where labels are meant.
+    """Refuse what cannot be an instances file, before it is read.
 
     Raises:
-        UserError: It is a folder, or a file of another kind.
+        UserError: It is a folder, a file of another kind, or one whose name is not quite that.
     """
     if path.is_dir() or path.suffix in (".txt", ".yaml", ".yml"):
         kind = "a folder" if path.is_dir() else f"a {path.suffix} file"
         remedy = "give a COCO instances JSON; for YOLO's labels set data.source to yolo"
         raise UserError(path, f"is {kind}", remedy)
+    other = "" if path.exists() else there_instead(path)
+    if other:
+        raise UserError(path, f"does not exist{other}", "give the name as it is there")
 
 
 def _convert(

@@ -222,7 +222,7 @@ def _leave_root_out(found: Tidied, path: Path, classes: Classes) -> None:
             and all(category.get("supercategory") == name for category in others)
         )
         twice = any(category.get("name") == name for category in others)
-        if is_root and (twice or name not in (classes.expected or ())):
+        if is_root and (twice or name not in (classes.expected or classes.chosen or ())):
             found.coco["categories"] = others
             problem = f"'{name}' has no annotation, and all other categories are below it"
             found.say(f"{path}: categories", problem, "it is left out")

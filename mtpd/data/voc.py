@@ -13,6 +13,7 @@ from defusedxml.ElementTree import parse
 
 from mtpd.data.images import MEASURED, check_images, expected_images, image_sizes
 from mtpd.data.instances import write_coco
+from mtpd.data.names import alike
 from mtpd.data.voc_files import ImageNames, read_voc_list
 from mtpd.errors import UserError, raise_first
 from mtpd.settings.data import VocData
@@ -189,9 +190,8 @@ def _annotation(
     name = _text(instance, "name", where)
     if name not in category_ids:
         listed = ", ".join(category_ids)
-        raise UserError(
-            where, f"has the class '{name}'", f"use one of {listed}, or add it to data.classes"
-        )
+        problem = f"has the class '{name}'{alike(name, category_ids)}"
+        raise UserError(where, problem, f"use one of {listed}, or add it to data.classes")
     x_min, y_min, x_max, y_max = (
         _number(instance, f"bndbox/{corner}", where) for corner in ("xmin", "ymin", "xmax", "ymax")
     )

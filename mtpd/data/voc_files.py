@@ -66,21 +66,16 @@ def read_voc_list(data: VocData, split: str) -> VocList:
         remedy = f"name a list of {data.lists}, or give data.split; {SPLIT_IT}"
         remedy = "name one, or set data.test: null" if split == "test" else remedy
         raise UserError(path, f"does not exist{there_instead(path)}", remedy)
-    ids, left_out = [], 0
-    for line in read_list(path):
-        image_id, is_used = _id(line, folder)
-        ids.append(image_id)
-        left_out += not is_used
-        if not is_used:
-            ids.pop()
+    lines = [_id(line, folder) for line in read_list(path)]
+    ids = [image_id for image_id, is_used in lines if is_used]
     check_once(path, ids)
     if not ids:
         raise UserError(path, "has -1 beside every id", "list at least one image id")
     for image_id in ids:
         _check_there(path, image_id, folder / f"{image_id}.xml")
     remarks = []
-    if left_out:
-        problem = f"has -1 beside {left_out} of {left_out + len(ids)} ids"
+    if len(ids) < len(lines):
+        problem = f"has -1 beside {len(lines) - len(ids)} of {len(lines)} ids"
         remarks.append(UserError(path, problem, "these images are left out"))
     entries = tuple(Entry(folder / f"{image_id}.xml", image_id) for image_id in ids)
     return VocList(path, entries, tuple(remarks))

@@ -135,9 +135,9 @@ def label_file(root: Path, name: str) -> Path | None:
     if not places:
         return beside if beside.is_file() else None
     parts[places[-1]] = "labels"
-    parallel = root.absolute().parent.joinpath(*parts)
-    if places[-1] > 0:
-        parallel = root.joinpath(*parts[1:])
+    # The root itself may be called images.
+    is_inside = places[-1] > 0
+    parallel = root.joinpath(*parts[1:]) if is_inside else root.absolute().parent.joinpath(*parts)
     there = [path for path in (parallel, beside) if path.is_file()]
     if len(there) == 2 and there[0].read_bytes() != there[1].read_bytes():
         raise UserError(there[0], f"and {there[1]} differ", "leave the right one")
@@ -154,10 +154,9 @@ def _of_lists(data: YoloData, split: str) -> ListedFiles:
     remarks: tuple[UserError, ...] = ()
     if split == "train":
         others = unlisted(data, list(_below(data.root, data.root)))
-        remarks = tuple(
-            UserError(str(where), f"no list has {len(others)} images (first {others[0]})", "unused")
-            for _ in others[:1]
-        )
+        if others:
+            problem = f"no list has {len(others)} of the images (first {others[0]})"
+            remarks = (UserError(where, problem, "they are left out"),)
     return ListedFiles(tuple(names), remarks)
 
 

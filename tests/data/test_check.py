@@ -168,6 +168,15 @@ def test_what_is_not_there_at_all(
     assert text_of(report).split().count("no") == gone
 
 
+def test_a_name_that_is_not_quite_the_file_s(check: Callable[..., DataReport], root: Path) -> None:
+    path = root / ANNOTATIONS
+    path.rename(path.with_name("instances_val2017.JSON"))
+    (problem,) = check().problems
+    assert "val2017.json: does not exist; there is 'instances_val2017.JSON', which has" in str(
+        problem
+    )
+
+
 def test_no_data_set(tmp_path: Path) -> None:
     report = check_data(published_target("COCO 2017", tmp_path / "nowhere"))
     assert [str(problem).rpartition("/")[2] for problem in report.problems] == [

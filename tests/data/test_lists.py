@@ -11,6 +11,7 @@ import pytest
 from data.yolo_folder import BOX, add_image
 from pydantic import TypeAdapter, ValidationError
 
+from mtpd.data.check import Target, check_data
 from mtpd.data.sources import images_folder, source_content, splits_of
 from mtpd.data.splits import Located, locate_split
 from mtpd.digests import Digests
@@ -100,6 +101,22 @@ def test_lists_take_the_place_of_splits(data: Any) -> None:
     write_lists(data.split, test="b.png\r\n")
     assert splits_of(data) == ("train", "val", "test")
     assert names_in(located(data, "test")) == ["b.png"]
+
+
+def test_a_test_list_may_be_refused(data: Any) -> None:
+    write_lists(data.split, test="b.png\n")
+    again = settings(**{**data.model_dump(exclude_unset=True), "test": None})
+    assert splits_of(again) == ("train", "val")
+
+
+def test_problems_are_said_to_be_in_the_annotations(tmp_path: Path) -> None:
+    own = write_pool(tmp_path, "coco")
+    content = json.loads((tmp_path / "all.json").read_text())
+    content["annotations"][0]["bbox"] = [100, 1, 9, 9]
+    (tmp_path / "all.json").write_text(json.dumps(content))
+    data = settings("coco", tmp_path, split=write_lists(tmp_path / "lists", **LISTS), **own)
+    (problem,) = check_data(Target("mine", data, whole=False)).problems
+    assert str(problem).startswith(f"{tmp_path}/all.json: annotation 5 of image a.png: bbox")
 
 
 def test_images_in_no_list_are_counted(data: Any) -> None:

@@ -385,6 +385,7 @@ def test_a_wrong_folder(root: Path, name: str) -> None:
 
 
 def test_a_class_that_is_not_among_those_given(root: Path) -> None:
+    assert "there is 'Cat', which has U+0043" in refusal(root, classes=("dog", "Cat"))
     line = refusal(root, classes=("dog", "cow"))
     assert "a.xml: object 2" in line
     assert "'cat'" in line

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 from data.yolo_folder import BOX, DATA, add_image, write_yolo
+from micro import SHARED_DATA
 
 from mtpd.data.coco import check_coco
 from mtpd.data.sources import class_names, source_content, splits_of
+from mtpd.data.voc import convert_voc
 from mtpd.data.yolo import convert_yolo
 from mtpd.digests import Digests
 from mtpd.errors import UserError
-from mtpd.settings.data import YoloData
+from mtpd.settings.data import VocData, YoloData
 
 
 @pytest.fixture
@@ -253,3 +255,45 @@ def test_content_follows_labels_and_names_and_no_place(root: Path, tmp_path: Pat
     assert changed != before
     (root / "data.yaml").write_text(DATA.replace("dog", "cow"))
     assert content() != changed
+
+
+def test_real_boxes_written_as_yolo_come_back(tmp_path: Path) -> None:
+    """Six digits of a fraction are a thousandth of a pixel of these images."""
+    root = SHARED_DATA / "bccd"
+    if not root.is_dir():
+        pytest.skip(f"NOT TESTED on real boxes: there is no {root}")
+    convert_voc(VocData(source="voc", root=root), "val", tmp_path / "voc.json")
+    expected = json.loads((tmp_path / "voc.json").read_text())
+    copy = tmp_path / "yolo"
+    (copy / "images").mkdir(parents=True)
+    (copy / "labels").mkdir()
+    boxes = {image["id"]: list[str]() for image in expected["images"]}
+    for item in expected["annotations"]:
+        x, y, w, h = item["bbox"]
+        numbers = ((x + w / 2) / 640, (y + h / 2) / 480, w / 640, h / 480)
+        words = " ".join(f"{number:.6f}" for number in numbers)
+        boxes[item["image_id"]].append(f"{item['category_id'] - 1} {words}\n")
+    for image in expected["images"]:
+        name = Path(image["file_name"])
+        (copy / "images" / name).symlink_to(root / "JPEGImages" / name)
+        (copy / "labels" / name.with_suffix(".txt")).write_text("".join(boxes[image["id"]]))
+    names = [category["name"] for category in expected["categories"]]
+    data = {"train": "images", "val": "images", "names": names}
+    (copy / "data.yaml").write_text(json.dumps(data))
+    found = converted(copy)
+    assert [Path(image["file_name"]).name for image in found["images"]] == sorted(
+        image["file_name"] for image in expected["images"]
+    )
+
+    def of(coco: dict[str, Any]) -> list[tuple[str, int, list[int]]]:
+        """The boxes of BCCD have whole numbers."""
+        files = {image["id"]: Path(image["file_name"]).name for image in coco["images"]}
+        return sorted(
+            (files[item["image_id"]], item["category_id"], [round(v) for v in item["bbox"]])
+            for item in coco["annotations"]
+        )
+
+    assert of(found) == of(expected)
+    assert all(
+        abs(value - round(value)) < 2e-3 for item in found["annotations"] for value in item["bbox"]
+    )
