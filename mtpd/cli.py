@@ -9,6 +9,7 @@ import sys
 import typer
 
 from mtpd.commands.data import data
+from mtpd.commands.init import init
 from mtpd.commands.overview import overview
 from mtpd.commands.steps import steps
 from mtpd.commands.store import store
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(init)
 app.add_typer(overview)
 app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")

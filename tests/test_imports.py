@@ -16,8 +16,8 @@ ORDER = (
     *("launch", "lease", "mmcv_ext", "mtpd"),
     "settings",
     *("data", "detectors", "zoo", "features", "selection", "distillation", "evaluation"),
-    *("experiment", "estimation", "overview", "papers"),
-    *("reporting", "display", "steps", "commands", "cli"),
+    *("experiment", "estimation", "overview", "papers", "intake"),
+    *("reporting", "display", "steps", "api", "commands", "cli"),
 )
 Graph = dict[str, set[str]]
 
