@@ -10,6 +10,7 @@ import typer
 
 from mtpd.commands.data import data
 from mtpd.commands.overview import overview
+from mtpd.commands.project import project
 from mtpd.commands.steps import steps
 from mtpd.commands.store import store
 from mtpd.commands.weights import weights
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(project)
 app.add_typer(overview)
 app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")

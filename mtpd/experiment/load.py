@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,9 +23,14 @@ NAME_MAX = 255
 
 
 def experiment_path(name: str, folder: Path = EXPERIMENTS) -> Path:
-    """Path of the YAML of the experiment called ``name``."""
+    """Path of the YAML of the experiment called ``name``; it may not exist.
+
+    One that ``folder`` does not have may be one of those that come with the workflow.
+    """
     check_name(f"{CONFIG}: experiments", name)
-    return folder / f"{name}.yaml"
+    path = folder / f"{name}.yaml"
+    shipped = workflow_settings().checkout / EXPERIMENTS / path.name
+    return shipped if shipped.is_file() and not os.path.lexists(path) else path
 
 
 def open_experiment(
