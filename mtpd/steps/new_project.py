@@ -47,10 +47,10 @@ def write_project(folder: Path) -> NewProject:
         with whole_file(target) as temporary:
             shutil.copyfile(source, temporary)
         project.written.append(name)
-    for name in LINKS:
-        if not _is_there(folder / name, project):
-            (folder / name).symlink_to(Path("profiles", name))
-            project.written.append(Path(name))
+    for link in LINKS:
+        if not _is_there(folder / link, project):
+            (folder / link).symlink_to(Path("profiles", link))
+            project.written.append(Path(link))
     return project
 
 
