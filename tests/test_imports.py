@@ -17,7 +17,7 @@ ORDER = (
     "settings",
     *("data", "detectors", "zoo", "features", "selection", "distillation", "evaluation"),
     *("experiment", "estimation", "overview", "papers"),
-    *("reporting", "steps", "commands", "cli"),
+    *("reporting", "steps", "api", "commands", "cli"),
 )
 Graph = dict[str, set[str]]
 

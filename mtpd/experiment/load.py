@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -71,16 +72,22 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
     Raises:
         UserError: The file or one of its keys is wrong.
     """
-    check_name(path, path.stem)
-    if path.stem in RESERVED:
-        raise UserError(
-            path, "has the name of a folder that all experiments share", "choose another"
-        )
+    _check_file_name(path)
     raw = read_mapping(
         path,
         "write an experiment with keys such as data",
         f"put an experiment there; those that exist: {_existing(path.parent)}",
     )
+    return check_experiment(path, raw, data_root)
+
+
+def check_experiment(path: Path, raw: dict[str, Any], data_root: Path | None = None) -> Experiment:
+    """The experiment that ``raw``, the content of the file ``path``, describes.
+
+    Raises:
+        UserError: One of its keys is wrong.
+    """
+    _check_file_name(path)
     if data_root is not None:
         if not isinstance(raw.get("data"), dict) or raw["data"].get("source") == "shapes":
             raise UserError(path, "its data has no root", "leave the data root away")
@@ -94,6 +101,14 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
     _check_lengths(path, experiment)
     check_local_files(path, experiment)
     return experiment
+
+
+def _check_file_name(path: Path) -> None:
+    check_name(path, path.stem)
+    if path.stem in RESERVED:
+        raise UserError(
+            path, "has the name of a folder that all experiments share", "choose another"
+        )
 
 
 def _check_lengths(path: Path, experiment: Experiment) -> None:
