@@ -9,6 +9,7 @@ import sys
 import typer
 
 from mtpd.commands.data import data
+from mtpd.commands.models import models
 from mtpd.commands.overview import overview
 from mtpd.commands.steps import steps
 from mtpd.commands.store import store
@@ -24,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(overview)
+app.add_typer(models)
 app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")
 app.add_typer(store, name="store")
