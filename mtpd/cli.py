@@ -9,6 +9,7 @@ import sys
 import typer
 
 from mtpd.commands.data import data
+from mtpd.commands.models import models
 from mtpd.commands.overview import overview
 from mtpd.commands.project import project
 from mtpd.commands.steps import steps
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(project)
 app.add_typer(overview)
+app.add_typer(models)
 app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")
 app.add_typer(store, name="store")

@@ -24,9 +24,7 @@ def base_config(name: str, detector: Detector, dataset: Dataset) -> Config:
     """
     config = own_config(name, detector)
     with _fitting(name, detector):
-        for head in _heads(config.model):
-            if "num_classes" in head:
-                head.num_classes = len(dataset.classes)
+        set_classes(config.model, len(dataset.classes))
     return config
 
 
@@ -53,6 +51,13 @@ def own_config(name: str, detector: Detector) -> Config:
     with _fitting(name, detector):
         config.merge_from_dict(dict(detector.options))
     return config
+
+
+def set_classes(model: ConfigDict, number: int) -> None:
+    """Let every head of a model config that predicts classes predict so many."""
+    for head in _heads(model):
+        if "num_classes" in head:
+            head.num_classes = number
 
 
 def has_masks(model: ConfigDict) -> bool:
