@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -223,3 +225,20 @@ def test_an_experiment_runs_to_its_end(installed: Installed, project: Path) -> N
         "nothing to be done"
         in installed.snakemake(project, "--config", "experiments=micro", "--dry-run").lower()
     )
+
+
+def test_the_page_says_what_is_written_and_pinned() -> None:
+    page = (PROJECT / "docs" / "install.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([^`]+)`", page.partition("| file |")[2].partition("\n\n")[0]))
+    assert named - {"profiles/slurm/config.yaml"} == {
+        name for name in WRITTEN if not name.startswith("profiles/")
+    } | {"profiles/"}
+    pins = [
+        line
+        for line in (PROJECT / "requirements.txt").read_text().splitlines()
+        if line.startswith(("torch==", "torchvision=="))
+    ]
+    assert page.count(f"pip install {' '.join(pins)} ") == 2
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    rows = re.findall(r"^\| `(\w+)` \|", page.partition("| extra |")[2], re.MULTILINE)
+    assert rows == list(extras["optional-dependencies"])
