@@ -145,6 +145,14 @@ def test_a_new_project_is_written_and_said(installed: Installed, tmp_path: Path)
     assert (config / "experiments" / "bccd.yaml").is_file()
 
 
+def test_the_whole_library_is_installed(installed: Installed) -> None:
+    """Templates, style sheets and tables beside the modules too."""
+    [library] = installed.folder.glob("lib/python3*/site-packages/mtpd")
+    own = {name for name in files_of(PROJECT / "mtpd") if "__pycache__" not in name}
+    assert own <= files_of(library)
+    assert "project/Snakefile" in files_of(library)
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / CONFIG).write_text("experiments: [mine]\n")
