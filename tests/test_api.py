@@ -124,8 +124,12 @@ def test_what_is_not_there_yet_is_said(working: Path) -> None:
         ):
             wanted()
     assert experiment.order("alone") == ()
+    assert experiment.reasons("alone") == []
     with pytest.raises(mtpd.UserError, match="own/alone: is not trained yet"):
         experiment.student("alone")
+    named = mtpd.Experiment.create("named", changed(MICRO, ("runs.direct.order", ["c"])))
+    assert named.order("progressive") == ("a", "b")
+    assert len(named.reasons("progressive")) == 1
     with pytest.raises(mtpd.UserError, match="there is no run 'other'; it has: chosen, alone"):
         experiment.order("other")
 

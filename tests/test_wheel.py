@@ -229,6 +229,8 @@ def test_an_experiment_runs_to_its_end(installed: Installed, project: Path) -> N
     installed.snakemake(project, "--config", "experiments=micro")
     table = (project / "results" / "micro" / "tables" / "results.md").read_text()
     assert "| chosen" in table
+    installed.snakemake(project, "--config", "experiments=micro", "--report", "workflow.html")
+    assert "Adaptation costs" in (project / "workflow.html").read_text()
     assert (
         "nothing to be done"
         in installed.snakemake(project, "--config", "experiments=micro", "--dry-run").lower()
