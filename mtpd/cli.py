@@ -9,6 +9,7 @@ import sys
 import typer
 
 from mtpd.commands.data import data
+from mtpd.commands.init import init
 from mtpd.commands.models import models
 from mtpd.commands.overview import overview
 from mtpd.commands.project import project
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(init)
 app.add_typer(project)
 app.add_typer(overview)
 app.add_typer(models)

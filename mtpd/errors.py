@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 
 class UserError(Exception):
     """Something that came from outside is wrong. ``str(error)`` is one line for the user.
@@ -21,7 +24,8 @@ class UserError(Exception):
         self.problem = problem
         self.remedy = remedy
         line = f"{where}: {problem}; {remedy}"
-        super().__init__(" ".join(line.split()))
+        # Only line breaks: names of files may have double spaces, or others than the usual one.
+        super().__init__(re.sub(r"[ \t]*[\r\n\v\f\x85\u2028\u2029]\s*", " ", line).strip())
 
 
 class MachineError(UserError):
@@ -34,3 +38,15 @@ class DivergedError(UserError):
 
 class Interrupted(Exception):  # noqa: N818  no error
     """A job was told to end, and can go on later; ``str(event)`` says from where."""
+
+
+def raise_first(problems: Sequence[UserError]) -> None:
+    """Raise the first problem, with the number of the others, if there is any.
+
+    Raises:
+        UserError: ``parts`` has all of them.
+    """
+    if problems:
+        first = problems[0]
+        others = f" (and {len(problems) - 1} more)" * (len(problems) > 1)
+        raise UserError(first.where, first.problem + others, first.remedy, tuple(problems))

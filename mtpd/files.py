@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -70,6 +71,27 @@ def write_json(path: Path, value: Any) -> None:
         )
 
 
+def read_text(path: Path, remedy: str) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        UserError: The file is missing, unreadable or in another encoding, which is named if it says
+            so itself.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(path, f"cannot be read ({error.strerror})", remedy) from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(path, "is UTF-16 text", "save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = f"is not UTF-8 text (byte 0x{content[error.start]:02x} in line {line})"
+        raise UserError(path, problem, "save it as UTF-8") from error
+
+
 def read_json(path: Path, remedy: str = "give a readable JSON file") -> Any:
     """Parse the JSON file ``path``.
 
@@ -77,11 +99,7 @@ def read_json(path: Path, remedy: str = "give a readable JSON file") -> Any:
         UserError: The file is missing, unreadable or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(path, f"cannot be read ({error.strerror})", remedy) from error
-    except UnicodeDecodeError as error:
-        raise UserError(path, "is not UTF-8 text", remedy) from error
+        return json.loads(read_text(path, remedy))
     except json.JSONDecodeError as error:
         problem = f"is not JSON ({error.msg}, line {error.lineno} column {error.colno})"
         raise UserError(path, problem, remedy) from error

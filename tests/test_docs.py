@@ -9,7 +9,8 @@ import yaml
 from micro import PROJECT
 from pydantic import TypeAdapter
 
-from mtpd.settings.experiment import CrowdHumanData, Data, Method, Student
+from mtpd.settings.data import CrowdHumanData, Data
+from mtpd.settings.experiment import Method, Student
 from mtpd.settings.losses import PredictionGuided
 
 DATA = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")

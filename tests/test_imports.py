@@ -16,7 +16,7 @@ ORDER = (
     *("installation", "launch", "lease", "mmcv_ext", "mtpd"),
     "settings",
     *("data", "detectors", "zoo", "features", "selection", "distillation", "evaluation"),
-    *("experiment", "estimation", "overview", "papers"),
+    *("experiment", "estimation", "overview", "papers", "intake"),
     *("reporting", "steps", "api", "commands", "cli"),
 )
 Graph = dict[str, set[str]]

@@ -57,6 +57,9 @@ def check_data_sets(
     decode: Annotated[
         bool, typer.Option("--decode", help="Decode images whole: finds damage inside PNGs.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A picture that is in two splits is a problem.")
+    ] = False,
     show: Annotated[int, typer.Option(min=0, help="Problems to print for each data set.")] = 10,
     report: Annotated[Path | None, typer.Option(help="File for all problems.")] = None,
 ) -> None:
@@ -78,7 +81,10 @@ def check_data_sets(
             "mtpd data check", "names no data set", "give experiments, or --coco FOLDER"
         )
     with image_progress() as progress:
-        reports = [check_data(target, decode=decode, progress=progress) for target in targets]
+        reports = [
+            check_data(target, decode=decode, strict=strict, progress=progress)
+            for target in targets
+        ]
     for found in reports:
         print_data_report(found, show)
     if report is not None:

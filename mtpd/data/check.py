@@ -7,25 +7,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mtpd.data.coco import check_same_classes
 from mtpd.data.counts import Counts
 from mtpd.data.inspection import Inspection, Progress, inspect_coco
+from mtpd.data.leaks import shared_pictures
 from mtpd.data.published import COUNTS, PUBLISHED
-from mtpd.data.sources import SPLITS
-from mtpd.data.splits import border_of, locate_split
+from mtpd.data.sources import images_folder, listing, splits_of
+from mtpd.data.splits import empty_images, locate_split, rules_of
 from mtpd.errors import UserError
-from mtpd.settings.experiment import (
-    ArgoverseHdData,
-    CocoData,
-    CocoSplit,
-    CrowdHumanData,
-    Data,
-    ShapesData,
-    VocData,
-    annotations_of,
-)
-
-FiledData = CocoData | VocData | ArgoverseHdData | CrowdHumanData
+from mtpd.settings.data import CrowdHumanData, Data, FiledData, ShapesData, YoloData
 
 
 @dataclass(frozen=True)
@@ -77,16 +66,18 @@ class DataReport:
     root: Path | None
     splits: tuple[SplitReport, ...]
     own_problems: tuple[UserError, ...] = ()
+    own_remarks: tuple[UserError, ...] = ()
 
     @property
     def problems(self) -> list[UserError]:
-        """Of the data set and of all splits."""
-        return [*self.own_problems, *(p for split in self.splits for p in split.problems)]
+        """Of the data set and of all splits; what several splits have in common is there once."""
+        every = [*self.own_problems, *(p for split in self.splits for p in split.problems)]
+        return list({str(problem): problem for problem in every}.values())
 
     @property
     def remarks(self) -> list[UserError]:
-        """Of all splits."""
-        return [remark for split in self.splits for remark in split.remarks]
+        """Of the data set and of all splits."""
+        return [*self.own_remarks, *(r for split in self.splits for r in split.remarks)]
 
 
 def published_target(name: str, root: Path) -> Target:
@@ -110,6 +101,7 @@ def check_data(
     target: Target,
     *,
     decode: bool = False,
+    strict: bool = False,
     progress: Callable[[str], Progress] = lambda _: lambda _: lambda: None,
 ) -> DataReport:
     """Go through every split; nothing is changed, and nothing stops at the first problem.
@@ -117,12 +109,13 @@ def check_data(
     Args:
         target: The data set.
         decode: Decode every image whole.
+        strict: A picture that is in two splits is a problem, not a remark.
         progress: Gives for each split's name what is told how far its images are.
     """
     data = target.data
     if isinstance(data, ShapesData):
         return DataReport(target.name, None, ())
-    expected = [_expected(data, split) for split in SPLITS if getattr(data, split) is not None]
+    expected = [_expected(data, split) for split in splits_of(data)]
     if not data.root.is_dir():
         problem = UserError(data.root, "is not a folder", "put the data set there")
         return DataReport(target.name, data.root, tuple(expected), (problem,))
@@ -130,22 +123,25 @@ def check_data(
     with TemporaryDirectory() as folder:
         for split in expected:
             first = splits[0].inspection if splits else None
-            classes = None if first is None else first.classes
+            classes = first.classes or None if first is not None else None
             bar = progress(split.name)
             splits.append(_checked(target, split, Path(folder), classes, decode, bar))
-    return DataReport(target.name, data.root, tuple(splits))
+    files = {part.name: part.inspection.files for part in splits if part.inspection is not None}
+    shared = tuple(shared_pictures(data.root, files))
+    own = (shared, ()) if strict else ((), shared)
+    return DataReport(target.name, data.root, tuple(splits), *own)
 
 
 def _expected(data: FiledData, name: str) -> SplitReport:
     """Where a split belongs, and what it has as published."""
-    split = getattr(data, name)
-    annotations = annotations_of(split)
-    if isinstance(split, CocoSplit):
-        images: tuple[Path, ...] = (split.images,)
-    elif isinstance(data, CrowdHumanData):
+    listed = listing(data, name).absolute()
+    inside = listed.is_relative_to(data.root.absolute())
+    annotations = listed.relative_to(data.root.absolute()) if inside else listed
+    images: tuple[Path, ...] = ()
+    if isinstance(data, CrowdHumanData):
         images = data.images
-    else:
-        images = (data.images if isinstance(data, ArgoverseHdData) else Path("JPEGImages"),)
+    elif not isinstance(data, YoloData):
+        images = (images_folder(data, name, Path()).relative_to(data.root),)
     published = COUNTS.get(data.source, {}).get(annotations.name, Counts())
     return SplitReport(name, data.root, annotations, images, published)
 
@@ -163,26 +159,22 @@ def _checked(
     assert not isinstance(data, ShapesData)
     source = data.root / split.annotations
     try:
-        annotations, images = locate_split(data, split.name, folder, classes)
+        located = locate_split(data, split.name, folder, classes)
         inspection = inspect_coco(
-            annotations,
-            images,
+            located.annotations,
+            located.images,
+            rules_of(data, split.name, classes, decode),
             source=source,
-            bad_boxes=data.bad_boxes,
-            border=border_of(data),
-            decode=decode,
             progress=progress,
         )
     except UserError as error:
         return replace(split, problems=error.parts or (error,))
-    problems, remarks = [*inspection.problems], [*inspection.left_out]
+    problems, remarks = [*inspection.problems], [*located.remarks, *inspection.remarks]
+    number = inspection.counts.images or 0
+    remarks += empty_images(data, split.name, source, inspection.empty, number)
+    remarks += [*inspection.left_out, *inspection.odd]
     others = problems if target.whole else remarks
     others += _other_counts(source, split.published, inspection.counts)
-    if classes and inspection.classes:
-        try:
-            check_same_classes(source, classes, inspection.classes)
-        except UserError as error:
-            problems.append(error)
     return replace(split, inspection=inspection, problems=tuple(problems), remarks=tuple(remarks))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from mtpd.data.coco import write_coco
 from mtpd.data.images import Size, image_sizes
-from mtpd.errors import UserError
+from mtpd.errors import UserError, raise_first
 
 PERSON, MASK = "person", "mask"
 
@@ -89,7 +89,7 @@ def _records(path: Path) -> list[tuple[str, list[dict[str, Any]]]]:
         raise UserError(path, f"cannot be read ({error.strerror})", FORMAT) from error
     except UnicodeDecodeError as error:
         raise UserError(path, "is not UTF-8 text", FORMAT) from error
-    _refuse(problems)
+    raise_first(problems)
     if not records:
         raise UserError(path, "is empty", FORMAT)
     return list(records.items())
@@ -143,7 +143,7 @@ def _image_files(
         for file in (root / folder).iterdir():
             if file.suffix == ".jpg":
                 found.setdefault(file.stem, folder / file.name)
-    _refuse(
+    raise_first(
         [
             UserError(
                 annotations,
@@ -160,7 +160,7 @@ def _image_files(
 def _sizes(annotations: Path, files: list[Path]) -> list[Size]:
     """Width and height of every image."""
     sizes = image_sizes(files)
-    _refuse(
+    raise_first(
         [
             UserError(error.where, f"{error.problem}, and is named by {annotations}", error.remedy)
             for error in sizes
@@ -168,11 +168,3 @@ def _sizes(annotations: Path, files: list[Path]) -> list[Size]:
         ]
     )
     return [size for size in sizes if not isinstance(size, UserError)]
-
-
-def _refuse(problems: Sequence[UserError]) -> None:
-    """Raise the first problem, with the number of the others, if there is any."""
-    if problems:
-        first = problems[0]
-        others = f" (and {len(problems) - 1} more)" * (len(problems) > 1)
-        raise UserError(first.where, first.problem + others, first.remedy, tuple(problems))

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mtpd.data.coco import count_empty
 from mtpd.data.sources import Protocol, images_folder, own_annotations
 from mtpd.errors import UserError
 from mtpd.files import read_json, write_json
-from mtpd.settings.experiment import Data
+from mtpd.settings.data import Data
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Split:
             generated.
         sample_sha256: Digest of these images' bytes.
         image_size: Width and height of every image, where all have the same.
+        n_empty: Images without annotations; None: an earlier version did not note it.
     """
 
     annotations: Path
@@ -36,10 +38,17 @@ class Split:
     sample: tuple[str, ...] = ()
     sample_sha256: str = ""
     image_size: tuple[int, int] | None = None
+    n_empty: int | None = None
 
     def image_ids(self) -> list[int]:
         """Ids of the split's images, in the order of the file."""
         return [image["id"] for image in read_json(self.annotations)["images"]]
+
+    @property
+    def has_empty(self) -> bool:
+        """Whether there are images without annotations."""
+        found = count_empty(read_json(self.annotations)) if self.n_empty is None else self.n_empty
+        return found > 0
 
 
 @dataclass(frozen=True)
@@ -49,12 +58,16 @@ class Dataset:
     Where the experiment names no test split, ``test`` is absent and ``val`` is what is reported.
     The file says what was found, not where: the places come from the experiment at hand, so that
     data and results may be moved.
+
+    Attributes:
+        unmasked: The first annotation without a mask, and how many there are.
     """
 
     classes: tuple[str, ...]
     has_masks: bool
     splits: dict[str, Split]
     protocol: Protocol = "coco"
+    unmasked: str = ""
 
     @property
     def reported(self) -> str:
@@ -78,7 +91,13 @@ class Dataset:
                 name: _located(split, data, name, path.parent.absolute())
                 for name, split in raw["splits"].items()
             }
-            return cls(tuple(raw["classes"]), raw["has_masks"], splits, raw["protocol"])
+            return cls(
+                tuple(raw["classes"]),
+                raw["has_masks"],
+                splits,
+                raw["protocol"],
+                raw.get("unmasked", ""),
+            )
         except (KeyError, TypeError, AttributeError) as error:
             problem = "was written by another version"
             raise UserError(path, problem, "run the data step again") from error
@@ -111,4 +130,5 @@ def _located(raw: dict[str, Any], data: Data, name: str, folder: Path) -> Split:
         sample=tuple(raw.get("sample", ())),
         sample_sha256=raw.get("sample_sha256", ""),
         image_size=tuple(raw["image_size"]) if raw.get("image_size") else None,
+        n_empty=raw.get("n_empty"),
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from mtpd.data.coco import BORDER, find_bad_boxes, sound_parts
+from mtpd.data.coco import INSTANCES, Rules, count_empty, find_unmasked, judge, mask_remarks
 from mtpd.data.counts import Counts
-from mtpd.data.images import image_problems
+from mtpd.data.images import ImagesFound, check_images
+from mtpd.data.tidy import Item
 from mtpd.errors import UserError
 from mtpd.files import read_json
 
@@ -23,29 +23,35 @@ class Inspection:
 
     Attributes:
         counts: How much of it.
-        classes: Category names in the order of the file.
+        classes: Category names in the order of class labels.
+        files: The images.
         missing: Images that are not there.
         damaged: Images that are there but cannot be used.
+        empty: Images without annotations.
         problems: Everything that must be mended, images included.
+        remarks: What is taken otherwise than it is written, with counts.
         left_out: Boxes that cannot be used and that the data step will leave out.
+        odd: Boxes as bad that the evaluation counts.
     """
 
     counts: Counts
     classes: tuple[str, ...]
+    files: tuple[Path, ...]
     missing: int
     damaged: int
+    empty: int
     problems: tuple[UserError, ...]
+    remarks: tuple[UserError, ...]
     left_out: tuple[UserError, ...]
+    odd: tuple[UserError, ...]
 
 
 def inspect_coco(
     annotations: Path,
     images: Path,
+    rules: Rules,
     *,
     source: Path,
-    bad_boxes: Literal["error", "drop"],
-    border: float = BORDER,
-    decode: bool = False,
     progress: Progress = lambda _: lambda: None,
 ) -> Inspection:
     """Go through an instances file and all images that it names.
@@ -53,53 +59,64 @@ def inspect_coco(
     Args:
         annotations: Instances JSON.
         images: Folder that its file names are relative to.
+        rules: How it is judged.
         source: The user's own annotations, which may have been converted; problems name them.
-        bad_boxes: Whether boxes that cannot be used are problems, or are left out.
-        border: Pixels by which a box may leave its image.
-        decode: Decode every image whole; otherwise its header and last bytes are read.
         progress: Is told how far the images are.
 
     Raises:
         UserError: The file cannot be read, or is not JSON.
     """
-    coco = read_json(annotations, "give a COCO instances JSON")
+    coco = read_json(annotations, INSTANCES)
+    counts = _counts(coco)
     problems: list[UserError] = []
-    parts = sound_parts(source, coco, problems.append)
-    boxes = list(_box_errors(source, parts, border))
+    judged = judge(source, coco, images, rules, problems.append)
+    parts = judged.coco
     files = [images / image["file_name"] for image in parts["images"]]
-    found = {}
+    found = ImagesFound()
     if images.is_dir():
         expected = [
             (file, image["width"], image["height"])
             for file, image in zip(files, parts["images"], strict=True)
         ]
-        found = image_problems(expected, decode=decode, advance=progress(len(files)))
+        found = check_images(
+            expected,
+            decode=rules.decode,
+            measured=rules.measured,
+            advance=progress(len(files)),
+        )
     else:
         problem, remedy = "is not a folder", f"put the images of {source} there"
         problems.append(UserError(images, problem, remedy))
-    missing = sum(not files[i].exists() for i in found)
+    missing = sum(not files[i].exists() for i in found.problems)
     problems += [
         UserError(f"{source}: image {parts['images'][i]['id']}", problem, remedy)
-        for i, (problem, remedy) in found.items()
+        for i, (problem, remedy) in found.problems.items()
     ]
+    unmasked = mask_remarks(find_unmasked(source, parts, judged.kept))
+    is_dropped = rules.bad_boxes == "drop"
+    remedy = "it is left out" if is_dropped else "correct it, or set data.bad_boxes: drop"
+    bad = _box_errors(source, parts, judged.bad, remedy)
     return Inspection(
-        counts=_counts(coco),
-        classes=tuple(category["name"] for category in parts["categories"]),
+        counts=counts,
+        classes=judged.classes,
+        files=tuple(files),
         missing=missing if images.is_dir() else len(files),
-        damaged=len(found) - missing,
-        problems=(*problems, *(boxes if bad_boxes == "error" else ())),
-        left_out=tuple(boxes) if bad_boxes == "drop" else (),
+        damaged=len(found.problems) - missing,
+        empty=count_empty(parts | {"annotations": judged.kept}),
+        problems=(*problems, *(() if is_dropped else bad)),
+        remarks=(*judged.remarks, *found.remarks(source, files), *unmasked),
+        left_out=tuple(bad) if is_dropped else (),
+        odd=tuple(_box_errors(source, parts, judged.odd, "the evaluation counts it")),
     )
 
 
-def _box_errors(path: Path, parts: dict[str, Any], border: float) -> list[UserError]:
+def _box_errors(path: Path, parts: Item, boxes: dict[int, str], remedy: str) -> list[UserError]:
     names = {image["id"]: image["file_name"] for image in parts["images"]}
     errors = []
-    for position, reason in find_bad_boxes(parts, border).items():
+    for position, reason in boxes.items():
         item = parts["annotations"][position]
         where = f"{path}: annotation {item['id']} of image {names[item['image_id']]}"
-        problem = f"bbox {item['bbox']} is {reason}"
-        errors.append(UserError(where, problem, "correct it, or set data.bad_boxes: drop"))
+        errors.append(UserError(where, f"bbox {item['bbox']} is {reason}", remedy))
     return errors
 
 

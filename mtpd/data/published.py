@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mtpd.data.counts import Counts
-from mtpd.settings.experiment import ArgoverseHdData, CocoData, CocoSplit, CrowdHumanData
+from mtpd.settings.data import ArgoverseHdData, CocoData, CocoSplit, CrowdHumanData
 
 COUNTS: dict[str, dict[str, Counts]] = {
     "coco": {
@@ -33,7 +33,9 @@ def coco_2017(root: Path) -> CocoData:
         CocoSplit(annotations=Path(f"annotations/instances_{name}.json"), images=Path(name))
         for name in ("train2017", "val2017")
     )
-    return CocoData(source="coco", root=root, train=train, val=val, bad_boxes="drop")
+    return CocoData(
+        source="coco", root=root, train=train, val=val, bad_boxes="drop", empty_images="drop"
+    )
 
 
 def argoverse_hd(root: Path) -> ArgoverseHdData:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from mtpd.data.lists import SPLITS, split_list
+from mtpd.data.voc_files import list_of, read_voc_list
+from mtpd.data.yolo_files import has_split, label_file, listed_files, read_yolo_file
 from mtpd.digests import Digests
 from mtpd.errors import UserError
-from mtpd.files import read_json
-from mtpd.settings.experiment import (
-    ArgoverseHdData,
+from mtpd.files import digest_of, read_json
+from mtpd.settings.data import (
     CocoData,
     CrowdHumanData,
     Data,
+    FiledData,
+    OwnData,
     ShapesData,
     VocData,
-    annotations_of,
+    YoloData,
 )
-
-SPLITS = ("train", "val", "test")
 
 Protocol = Literal["coco", "crowdhuman", "streaming"]
 """Which figures beside COCO's a data set is judged by."""
@@ -28,8 +30,45 @@ PROTOCOLS: dict[str, Protocol] = {"argoverse_hd": "streaming", "crowdhuman": "cr
 
 
 def splits_of(data: Data) -> tuple[str, ...]:
-    """Splits that the experiment names."""
-    return tuple(split for split in SPLITS if getattr(data, split) is not None)
+    """Splits that the experiment has. A test split that nobody asked for may be absent."""
+    return tuple(split for split in SPLITS if _has(data, split))
+
+
+def _has(data: Data, split: str) -> bool:
+    if isinstance(data, OwnData) and data.split is not None:
+        path = split_list(data, split)
+        return split != "test" or (path is not None and path.is_file())
+    if getattr(data, split) is None:
+        return False
+    if split != "test" or "test" in data.model_fields_set:
+        return True
+    if isinstance(data, YoloData) and data.root.is_dir():
+        return has_split(data, split)
+    if isinstance(data, VocData) and (data.root / data.lists).is_dir():
+        return list_of(data, split).is_file()
+    return True
+
+
+def absent_test(data: Data) -> UserError | None:
+    """What to say where the source could have a test split and has none."""
+    if not isinstance(data, VocData | YoloData) or data.test is None or "test" in splits_of(data):
+        return None
+    problem = "there is no test split" if data.split is None else f"{data.split} has no test.txt"
+    return UserError(data.root, problem, "val is what is reported; set data.test: null to say so")
+
+
+def listing(data: FiledData, split: str) -> Path:
+    """The file or folder that says which images ``split`` has."""
+    if isinstance(data, OwnData) and data.split is not None:
+        path = split_list(data, split)
+        assert path is not None
+        return path
+    given = getattr(data, split)
+    if isinstance(data, CocoData):
+        return data.root / given.annotations
+    if isinstance(data, VocData):
+        return list_of(data, split)
+    return data.root / (data.file if isinstance(data, YoloData) else given)
 
 
 def images_folder(data: Data, split: str, folder: Path) -> Path:
@@ -43,16 +82,18 @@ def images_folder(data: Data, split: str, folder: Path) -> Path:
     if isinstance(data, ShapesData):
         return folder / split / "images"
     if isinstance(data, CocoData):
+        if data.images is not None:
+            return data.root / data.images[0] if len(data.images) == 1 else data.root
         images: Path = data.root / getattr(data, split).images
         return images
-    if isinstance(data, ArgoverseHdData):
-        return data.root / data.images
-    return data.root if isinstance(data, CrowdHumanData) else data.root / "JPEGImages"
+    if isinstance(data, CrowdHumanData | YoloData):
+        return data.root
+    return data.root / data.images
 
 
 def own_annotations(data: Data, split: str) -> Path | None:
     """The user's instances JSON that is used where it lies; None: one is made from other files."""
-    if not isinstance(data, CocoData):
+    if not isinstance(data, CocoData) or data.split is not None:
         return None
     own: Path = data.root / getattr(data, split).annotations
     return own
@@ -66,10 +107,12 @@ def class_names(data: Data) -> tuple[str, ...] | None:
     """
     if isinstance(data, VocData):
         return data.classes
-    own = own_annotations(data, "train")
-    if own is None:
-        return None
     try:
+        if isinstance(data, YoloData):
+            return data.classes or read_yolo_file(data).names
+        own = own_annotations(data, "train")
+        if own is None:
+            return None
         return tuple(str(category["name"]) for category in read_json(own)["categories"])
     except (UserError, KeyError, TypeError):
         return None
@@ -81,52 +124,43 @@ def source_content(data: Data, split: str, digests: Digests) -> dict[str, Any] |
     Returns:
         JSON-ready; None: the user's files are not there.
     """
-    # CrowdHuman's file names are made with the folders of its images.
-    paths = {"root", *SPLITS} | (set() if isinstance(data, CrowdHumanData) else {"images"})
-    settings = data.model_dump(mode="json", exclude=paths, exclude_defaults=True)
+    settings = data.model_dump(mode="json", exclude=_places(data), exclude_defaults=True)
     content = {**settings, "source": data.source}
     if isinstance(data, ShapesData):
         return {**content, "images": getattr(data, split)}
-    digest = digests.of_all(_source_files(data, split))
+    try:
+        if isinstance(data, YoloData):
+            return {**content, **_yolo_content(data, split, digests)}
+        digest = digests.of_all(_source_files(data, split))
+    except UserError:  # the data step says it
+        return None
     return None if digest is None else {**content, "files": digest}
 
 
-def _source_files(data: Data, split: str) -> list[Path]:
+def _places(data: Data) -> set[str]:
+    """Settings that say where files lie, and those that change no annotation."""
+    places = {"root", *SPLITS, "split", "annotations", "lists", "file", "empty_images"}
+    # CrowdHuman's file names are made with the folders of its images.
+    return places if isinstance(data, CrowdHumanData) else places | {"images"}
+
+
+def _source_files(data: FiledData, split: str) -> list[Path]:
     """Files of the user's that say what is on the images of ``split``."""
-    assert not isinstance(data, ShapesData)
-    listed = data.root / annotations_of(getattr(data, split))
+    listed = listing(data, split)
+    if isinstance(data, CocoData) and data.annotations is not None:
+        return [listed, *(data.root / file for file in data.annotations)]
     if not isinstance(data, VocData):
         return [listed]
     try:
-        return [listed, *listed_annotations(data.root, getattr(data, split))]
+        return [listed, *(entry.xml for entry in read_voc_list(data, split).entries)]
     except UserError:  # the data step says it
         return [listed]
 
 
-def listed_annotations(root: Path, split: str) -> list[Path]:
-    """The XML files of a split of Pascal VOC, in the order of its list.
-
-    Raises:
-        UserError: The list or one of the files is missing or wrong.
-    """
-    path = root / "ImageSets" / "Main" / f"{split}.txt"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise UserError(path, "does not exist", "name a list of ImageSets/Main") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(path, f"cannot be read ({error})", "give one image id a line") from error
-    ids = [line.strip() for line in lines if line.strip()]
-    if not ids:
-        raise UserError(path, "is empty", "list at least one image id")
-    seen: set[str] = set()
-    for image_id in ids:
-        if image_id in seen:
-            raise UserError(path, f"lists '{image_id}' twice", "list every image once")
-        seen.add(image_id)
-    files = [root / "Annotations" / f"{image_id}.xml" for image_id in ids]
-    for file in files:
-        if not file.is_file():
-            problem = f"lists '{file.stem}', but {file} does not exist"
-            raise UserError(path, problem, "add the annotation or remove the id from the list")
-    return files
+def _yolo_content(data: YoloData, split: str, digests: Digests) -> dict[str, Any]:
+    """Class names, names of images, and the bytes of the label files."""
+    yolo = read_yolo_file(data)
+    names = listed_files(data, yolo, split).names
+    labels = {name: label_file(data.root, name) for name in names}
+    there = {name: digests.of(path) for name, path in labels.items() if path is not None}
+    return {"names": yolo.names, "files": digest_of([names, there])}

@@ -18,9 +18,18 @@ PIXELS_AT_A_TIME = 1333 * 800
 
 
 def data_config(
-    config: Config, dataset: Dataset, pipeline: ImagePipeline, training: Training, seed: int
+    config: Config,
+    dataset: Dataset,
+    pipeline: ImagePipeline,
+    training: Training,
+    seed: int,
+    *,
+    keeps_empty: bool = False,
 ) -> None:
-    """Set the loaders and evaluators of ``config`` to the prepared data set."""
+    """Set the loaders and evaluators of ``config`` to the prepared data set.
+
+    ``keeps_empty`` says whether images without annotations are trained on.
+    """
     if pipeline.size is None:
         check_own_pipelines(config)
     own, times = innermost(config.get("train_dataloader", {}).get("dataset", {}))
@@ -30,7 +39,7 @@ def data_config(
     set_pipelines(config, pipeline, has_masks(config.model))
     train = {
         **coco_dataset(dataset, "train", config.train_pipeline),
-        "filter_cfg": {"filter_empty_gt": True},
+        "filter_cfg": {"filter_empty_gt": not keeps_empty},
     }
     if times > 1 and training.epochs is None:
         train = {"type": "RepeatDataset", "times": times, "dataset": train}

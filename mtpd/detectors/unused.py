@@ -49,7 +49,9 @@ def unused(
 
 def _of_options(options: Iterable[str], used: Iterable[str]) -> Iterator[str]:
     for option in options:
-        if not any(f"{option}.".startswith(f"{part}.") for part in used):
+        if ".filter_cfg" in option:
+            yield f"options.{option} has no effect: data.empty_images says what is trained on"
+        elif not any(f"{option}.".startswith(f"{part}.") for part in used):
             yield f"options.{option} has no effect: use the experiment's own settings"
 
 

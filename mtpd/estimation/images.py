@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from mtpd.data.dataset import Dataset
 from mtpd.data.published import COUNTS
+from mtpd.data.sources import listing, splits_of
+from mtpd.data.yolo_files import listed_files, read_yolo_file
+from mtpd.errors import UserError
 from mtpd.layout import Layout
-from mtpd.settings.experiment import CocoSplit, Experiment, ShapesData, annotations_of
+from mtpd.settings.data import FiledData, ShapesData, YoloData
+from mtpd.settings.experiment import Experiment
 
 SMALL_FILE = 64 * 1024 * 1024
 """Annotations of published data sets are read up to so many bytes. COCO's have 448 MB."""
@@ -45,16 +47,11 @@ def count_images(experiment: Experiment, layout: Layout) -> Images:
     if layout.dataset.is_file():
         prepared = Dataset.load(layout.dataset, experiment.data).splits
         return Images({name: part.n_images for name, part in prepared.items()}, "prepared data")
-    data: Any = experiment.data
-    named = {
-        name: getattr(data, name)
-        for name in ("train", "val", "test")
-        if name != "test" or getattr(data, name, None) is not None
-    }
+    data = experiment.data
     if isinstance(data, ShapesData):
-        return Images(named, "settings")
+        return Images({name: getattr(data, name) for name in splits_of(data)}, "settings")
     published = _published(data.source)
-    found = {name: _of_split(data.root, split, published) for name, split in named.items()}
+    found = {name: _of_split(data, name, published) for name in splits_of(data)}
     sources = dict.fromkeys(source for _, source in found.values())
     usual = _as_many_as_coco()
     return Images(
@@ -78,11 +75,15 @@ def _as_many_as_coco() -> dict[str, int]:
     return {"train": train, "val": val, "test": val}
 
 
-def _of_split(
-    root: Path, split: CocoSplit | Path | str, published: dict[str, int]
-) -> tuple[int | None, str]:
+def _of_split(data: FiledData, split: str, published: dict[str, int]) -> tuple[int | None, str]:
     """Images of one split, and how that is known; ``published`` is by what lists them."""
-    listed = root / annotations_of(split)
+    listed = listing(data, split)
+    if isinstance(data, YoloData) and data.split is None:
+        try:
+            names = listed_files(data, read_yolo_file(data), split).names
+        except UserError:  # the data step says it
+            return None, NOT_THERE
+        return len(names), "lists of images"
     known = published.get(listed.name)
     if listed.is_file() and (known is None or listed.stat().st_size <= SMALL_FILE):
         content = listed.read_bytes()

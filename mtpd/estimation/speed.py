@@ -20,7 +20,8 @@ from pydantic import Field, FiniteFloat, PositiveFloat, PositiveInt, ValidationE
 from mtpd.errors import UserError
 from mtpd.estimation.config_names import ConfigName
 from mtpd.files import whole_file
-from mtpd.settings.experiment import Detector, Settings
+from mtpd.settings.experiment import Detector
+from mtpd.settings.values import Settings
 
 Kind = Literal["train_step", "forward", "distillation_step", "evaluation"]
 """A training step; a teacher up to its neck; a student's step with a teacher; a test image."""

@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mtpd.chains import Chain
+from mtpd.data.dataset import Dataset
 from mtpd.data.sources import PROTOCOLS, source_content, splits_of
 from mtpd.digests import UNKNOWN, Digests
+from mtpd.errors import UserError
 from mtpd.experiment.orders import known_chains
 from mtpd.experiment.runs import order_needs_costs, order_settings, run_of, starts_afresh
 from mtpd.files import digest_of, read_json
 from mtpd.layout import Layout, ModelFolder
-from mtpd.settings.experiment import Experiment, ShapesData, Training, VocData
+from mtpd.settings.data import ShapesData, VocData, keeps_empty_images
+from mtpd.settings.experiment import Experiment, Training
 from mtpd.settings.runtime import Zoo
 from mtpd.zoo.sources import remote_weights, weights_file
 
@@ -447,9 +450,24 @@ class Recipes:
 
         experiment = self.experiment
         chosen = experiment.seed if seed is None else seed
-        return training_content(
+        content = training_content(
             self.config(name), experiment.pipeline, training, chosen, self.digests.of
         )
+        return {**content, "empty_images": "keep"} if self._trains_on_empty_images else content
+
+    @cached_property
+    def _trains_on_empty_images(self) -> bool:
+        """Whether the data has images without boxes, and these are trained on.
+
+        Before the data is prepared nobody knows; then nothing is trained yet either.
+        """
+        data = self.experiment.data
+        if not keeps_empty_images(data) or not self.layout.dataset.is_file():
+            return False
+        try:
+            return Dataset.load(self.layout.dataset, data).splits["train"].has_empty
+        except UserError:  # the data is prepared anew
+            return False
 
     def _inference(self, name: str) -> dict[str, Any]:
         from mtpd.detectors.content import inference_content

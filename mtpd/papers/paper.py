@@ -21,10 +21,10 @@ from mtpd.experiment import runs
 from mtpd.experiment.load import experiment_path, open_experiment
 from mtpd.experiment.recipes import Made, Task
 from mtpd.layout import Layout, ModelFolder, PaperLayout
-from mtpd.settings.experiment import Experiment, Name, Settings
+from mtpd.settings.experiment import Experiment, Name
 from mtpd.settings.reading import explain, read_mapping
 from mtpd.settings.runtime import EXPERIMENTS, PAPER_TABLES
-from mtpd.settings.values import SettingError, Text
+from mtpd.settings.values import SettingError, Settings, Text
 
 TABLE_SUFFIXES = ("csv", "md", "tex")
 FIGURE_SUFFIXES = ("png", "pdf")

@@ -101,6 +101,8 @@ def _rows(report: SplitReport) -> Iterator[Row]:
             yield name, "" if expected is None else f"{expected:,}", Text(f"{number:,}", style)
     for what, number in (("missing", inspection.missing), ("damaged", inspection.damaged)):
         yield f"{what} images", "0", Text(f"{number:,}", BAD if number else GOOD)
+    if inspection.empty:
+        yield "images without boxes", "", Text(f"{inspection.empty:,}")
     if inspection.left_out:
         number = len(inspection.left_out)
         yield "boxes that will be left out", "", Text(f"{number:,}", ODD)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
     WithJsonSchema,
@@ -20,9 +17,18 @@ from pydantic import (
 
 from mtpd.chains import MAX_LENGTH, NAME_PATTERN, NO_TEACHER
 from mtpd.errors import UserError
+from mtpd.settings.data import Data
 from mtpd.settings.losses import Loss
 from mtpd.settings.machine import gpus_here
-from mtpd.settings.values import SettingError, Sha256, Text, UserFile, UserPath, Values, as_text
+from mtpd.settings.values import (
+    SettingError,
+    Settings,
+    Sha256,
+    Text,
+    UserFile,
+    Values,
+    as_text,
+)
 
 
 def _check_reserved(name: str) -> str:
@@ -45,108 +51,6 @@ Gpus = Annotated[
 ]
 Pixels = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: unknown keys are refused, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ShapesData(Settings):
-    """A generated data set of geometric shapes with boxes and instance masks."""
-
-    source: Literal["shapes"]
-    train: int = Field(gt=0, description="Number of training images")
-    val: int = Field(gt=0, description="Number of validation images")
-    test: int | None = Field(default=None, gt=0, description="Test images; none: val is reported")
-    size: int = Field(default=128, ge=32, description="Side of the square images in pixels")
-    seed: int = 0
-
-
-class CocoSplit(Settings):
-    """One split of a COCO-format data set, relative to ``data.root``."""
-
-    annotations: UserPath = Field(description="Instances JSON")
-    images: UserPath = Field(description="Folder that the JSON's file names are relative to")
-
-
-class CocoData(Settings):
-    """A data set in COCO format, used where it lies."""
-
-    source: Literal["coco"]
-    root: UserPath = Field(description="Folder of the data set")
-    train: CocoSplit
-    val: CocoSplit
-    test: CocoSplit | None = Field(default=None, description="None: val is reported")
-    bad_boxes: Literal["error", "drop"] = Field(
-        default="error",
-        description="Boxes outside their image or of no area: stop, or leave out of training",
-    )
-
-
-class VocData(Settings):
-    """A data set in Pascal VOC layout (Annotations, ImageSets/Main, JPEGImages)."""
-
-    source: Literal["voc"]
-    root: UserPath = Field(description="Folder of the data set")
-    train: Text = Field(default="train", description="List in ImageSets/Main, without .txt")
-    val: Text = "val"
-    test: Text | None = "test"
-    classes: tuple[Text, ...] | None = Field(
-        default=None, description="Class names in order; none: those found in train, sorted"
-    )
-    bad_boxes: Literal["error", "drop"] = "error"
-
-
-class ArgoverseHdData(Settings):
-    """Argoverse-HD, as published: 30 frames a second, evaluated with streaming accuracy too."""
-
-    source: Literal["argoverse_hd"]
-    root: UserPath = Field(description="Folder of Argoverse-HD and Argoverse-1.1")
-    train: UserPath = Path("Argoverse-HD/annotations/train.json")
-    val: UserPath = Path("Argoverse-HD/annotations/val.json")
-    test: UserPath | None = Field(default=None, description="None: val is reported")
-    images: UserPath = Field(
-        default=Path("Argoverse-1.1/tracking"), description="Folder of the sequences' folders"
-    )
-    bad_boxes: Literal["error", "drop"] = "error"
-
-
-class CrowdHumanData(Settings):
-    """CrowdHuman as it is published; persons' full boxes are what is detected."""
-
-    source: Literal["crowdhuman"]
-    root: UserPath = Field(description="Folder of the data set")
-    train: UserPath = Field(
-        default=Path("annotation_train.odgt"), description="Relative to data.root"
-    )
-    val: UserPath = Path("annotation_val.odgt")
-    test: UserPath | None = Field(
-        default=None, description="None: val is reported, as annotations of test are not public"
-    )
-    images: tuple[UserPath, ...] = Field(
-        default=(Path("Images"),),
-        min_length=1,
-        description="Folders that together hold the images of all splits, relative to data.root",
-    )
-    bad_boxes: Literal["error", "drop"] = Field(
-        default="drop",
-        description="Boxes of no area or wholly outside their image: stop, or not trained on",
-    )
-
-
-Data = Annotated[
-    ShapesData | CocoData | VocData | ArgoverseHdData | CrowdHumanData,
-    Field(discriminator="source"),
-]
-
-
-def annotations_of(split: CocoSplit | Path | str) -> Path:
-    """What lists a split, relative to the data's root; a string names a list of Pascal VOC."""
-    if isinstance(split, CocoSplit):
-        return split.annotations
-    return split if isinstance(split, Path) else Path("ImageSets", "Main", f"{split}.txt")
 
 
 class ImagePipeline(Settings):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mtpd.errors import UserError
+from mtpd.files import read_text
 from mtpd.settings.values import SettingError, WrittenFloat, WrittenInt
 
 _YAML = "tag:yaml.org,2002:"
@@ -72,9 +73,7 @@ def read_mapping(path: Path, content: str, absent: str = "put one there") -> dic
         UserError: It cannot be read, is not YAML, or holds no mapping.
     """
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise UserError(path, f"cannot be read ({error.strerror})", absent) from error
+        raw = yaml.load(read_text(path, absent), Loader=_Loader)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise UserError(path, f"is not YAML ({error})", "mend the file") from error
     if not isinstance(raw, dict):
@@ -113,7 +112,7 @@ def _explain(error: ErrorDetails) -> tuple[str, str, str]:
 def _keys(location: tuple[int | str, ...]) -> list[str]:
     """The keys of the file in pydantic's location, which names kinds of data and loss as well."""
     keys = [str(part) for part in location if part != "[key]"]
-    sources = ("shapes", "coco", "voc", "argoverse_hd", "crowdhuman")
+    sources = ("shapes", "coco", "voc", "yolo", "argoverse_hd", "crowdhuman")
     if keys[:1] == ["data"] and len(keys) > 1 and keys[1] in sources:
         del keys[1]
     if keys[:1] == ["figures"] and len(keys) > 3:

@@ -19,10 +19,17 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from mtpd.errors import UserError
 from mtpd.installation import PROJECT
-from mtpd.settings.experiment import Name, Settings
+from mtpd.settings.experiment import Name
 from mtpd.settings.machine import AUTO_GPUS, gpus_here
 from mtpd.settings.reading import explain, read_mapping
-from mtpd.settings.values import SettingError, Text, UserPath, WrittenFloat, as_text
+from mtpd.settings.values import (
+    SettingError,
+    Settings,
+    Text,
+    UserPath,
+    WrittenFloat,
+    as_text,
+)
 
 CONFIG = Path("config/config.yaml")
 EXPERIMENTS = Path("config/experiments")

@@ -10,7 +10,13 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are refused, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SettingError(ValueError):
@@ -70,10 +76,14 @@ def as_values(value: Any) -> Any:
     return float(value) if isinstance(value, WrittenFloat) else value
 
 
-def _in_home(value: Any) -> Any:
+def in_home(value: Any) -> Any:
     """A path whose ``~`` at the start is the home folder."""
     text = as_text(value)
     return os.path.expanduser(text) if isinstance(text, str | Path) else text  # noqa: PTH111
+
+
+def _one_or_several(value: Any) -> Any:
+    return value if value is None or isinstance(value, list | tuple) else (value,)
 
 
 def _small_letters(value: Any) -> Any:
@@ -84,10 +94,17 @@ def _small_letters(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(as_text)]
 """A name or other text."""
 
-UserPath = Annotated[Path, BeforeValidator(_in_home)]
+UserPath = Annotated[Path, BeforeValidator(in_home)]
 """A path that a person writes."""
 
-UserFile = Annotated[str, BeforeValidator(_in_home)]
+UserPaths = Annotated[
+    tuple[UserPath, ...],
+    Field(min_length=1),
+    BeforeValidator(_one_or_several, json_schema_input_type=str | list[str]),
+]
+"""One path, or a list of several."""
+
+UserFile = Annotated[str, BeforeValidator(in_home)]
 """A path that a person writes, where an address or a name of another kind may stand as well."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$"), BeforeValidator(_small_letters)]

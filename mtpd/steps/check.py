@@ -256,7 +256,7 @@ def _check_annotations(context: Context, name: str, config: Config) -> None:
     if has_masks(config.model) and not context.dataset.has_masks:
         raise UserError(
             where,
-            "predicts instance masks, and the data set has none for every box",
+            f"predicts instance masks, and {context.dataset.unmasked or 'not every box has one'}",
             "choose a detector of boxes alone, or add the masks",
         )
     if detector.weights is None and config.model.get("roi_head", {}).get("semantic_head"):

@@ -20,6 +20,7 @@ from mtpd.experiment.load import open_experiment
 from mtpd.experiment.making import identity_of
 from mtpd.experiment.recipes import Recipes, Task
 from mtpd.layout import Layout, ModelFolder
+from mtpd.settings.data import keeps_empty_images
 from mtpd.settings.experiment import Experiment, ImagePipeline, Training
 from mtpd.settings.runtime import Zoo, workflow_settings
 from mtpd.store import Store
@@ -117,7 +118,14 @@ class Context:
     def detector_config(self, name: str, training: Training, seed: int | None = None) -> Config:
         """Config of the detector ``name`` with the experiment's data."""
         config = base_config(name, self.experiment.detector(name), self.dataset)
-        data_config(config, self.dataset, self.pipeline("train"), training, self._seed(seed))
+        data_config(
+            config,
+            self.dataset,
+            self.pipeline("train"),
+            training,
+            self._seed(seed),
+            keeps_empty=keeps_empty_images(self.experiment.data),
+        )
         return config
 
     def set_training(

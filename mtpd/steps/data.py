@@ -5,20 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
-from mtpd.data.coco import CocoSummary, check_coco, check_same_classes
+from mtpd.data.coco import CocoSummary, check_coco, mask_remarks
 from mtpd.data.dataset import Dataset, Split
+from mtpd.data.leaks import shared_pictures
 from mtpd.data.sources import PROTOCOLS, splits_of
-from mtpd.data.splits import Source, border_of, locate_split
+from mtpd.data.splits import Located, empty_images, locate_split, rules_of
 from mtpd.digests import Digests
 from mtpd.files import read_json
 from mtpd.layout import Layout
-from mtpd.settings.experiment import (
-    Data,
-    Experiment,
-    ShapesData,
-)
+from mtpd.settings.data import Data, FiledData, ShapesData
+from mtpd.settings.experiment import Experiment
+
+logger = logging.getLogger(__name__)
 
 SAMPLED_IMAGES = 32
 """Of a split: enough to notice another folder of images, few enough to look at before every run."""
@@ -31,36 +30,39 @@ def prepare_data(experiment: Experiment, layout: Layout) -> None:
         UserError: A file, an annotation or an image is wrong.
     """
     data = experiment.data
-    sources: dict[str, Source] = {}
+    sources: dict[str, Located] = {}
     summaries: dict[str, CocoSummary] = {}
     for split in splits_of(data):
         classes = summaries["train"].classes if summaries else None
-        annotations, images = sources[split] = locate_split(data, split, layout.data, classes)
+        sources[split] = located = locate_split(data, split, layout.data, classes)
         summaries[split] = check_coco(
-            annotations,
-            images,
-            bad_boxes=_bad_boxes(data, split),
+            located.annotations,
+            located.images,
+            rules_of(data, split, classes),
             cleaned=layout.data / f"{split}_cleaned.json",
-            border=border_of(data),
         )
-        check_same_classes(annotations, summaries["train"].classes, summaries[split].classes)
-        _report(split, summaries[split])
+        _report(data, split, located, summaries[split])
+    if not isinstance(data, ShapesData):
+        _report_shared(data, sources, summaries)
+    unmasked = (summary.unmasked for summary in summaries.values())
     dataset = Dataset(
         classes=summaries["train"].classes,
         has_masks=all(summary.has_masks for summary in summaries.values()),
         splits={
             split: Split(
                 summary.annotations.absolute(),
-                sources[split][1].absolute(),
+                sources[split].images.absolute(),
                 summary.n_images,
                 summary.n_boxes,
                 summary.sha256,
-                *_sample(data, summary.annotations, sources[split][1]),
+                *_sample(data, summary.annotations, sources[split].images),
                 _size_of_all(summary.annotations),
+                summary.n_empty,
             )
             for split, summary in summaries.items()
         },
         protocol=PROTOCOLS.get(data.source, "coco"),
+        unmasked=next((str(found) for found in unmasked if found is not None), ""),
     )
     dataset.save(layout.dataset)
 
@@ -97,22 +99,33 @@ def _digest(images: Path, sample: Sequence[str]) -> str:
     return (Digests().of_all(images / name for name in sample) or "") if sample else ""
 
 
-def _bad_boxes(data: Data, split: str) -> Literal["error", "drop", "keep"]:
-    """What to do with bad boxes: an evaluation counts them, as the published figures do."""
-    if isinstance(data, ShapesData) or data.bad_boxes == "error":
-        return "error"
-    return "drop" if split == "train" else "keep"
-
-
-def _report(split: str, summary: CocoSummary) -> None:
+def _report(data: Data, split: str, located: Located, summary: CocoSummary) -> None:
     """Say what was found; nothing is left out in silence."""
-    log = logging.getLogger(__name__)
-    log.info("%s: %d images, %d boxes", split, summary.n_images, summary.n_boxes)
+    where = located.annotations
+    empty = empty_images(data, split, where, summary.n_empty, summary.n_images)
+    for remark in (*located.remarks, *summary.remarks, *mask_remarks(summary.unmasked), *empty):
+        logger.warning("%s: %s", split, remark)
+    logger.info("%s: %d images, %d boxes", split, summary.n_images, summary.n_boxes)
     for name, count in summary.boxes_per_class.items():
-        log.info("%s: %d of class %s", split, count, name)
+        logger.info("%s: %d of class %s", split, count, name)
     if summary.n_crowds:
-        log.info("%s: %d of the boxes are crowds or ignore regions", split, summary.n_crowds)
+        logger.info("%s: %d of the boxes are crowds or ignore regions", split, summary.n_crowds)
     for reason, count in summary.dropped.items():
-        log.warning("%s: left out %d boxes %s", split, count, reason)
+        logger.warning("%s: left out %d boxes %s", split, count, reason)
     for reason, count in summary.odd.items():
-        log.warning("%s: evaluation counts %d boxes %s", split, count, reason)
+        logger.warning("%s: evaluation counts %d boxes %s", split, count, reason)
+
+
+def _report_shared(
+    data: FiledData, sources: dict[str, Located], summaries: dict[str, CocoSummary]
+) -> None:
+    """Name pictures that are in two splits."""
+    files = {
+        split: [
+            sources[split].images / image["file_name"]
+            for image in read_json(summary.annotations)["images"]
+        ]
+        for split, summary in summaries.items()
+    }
+    for remark in shared_pictures(data.root, files):
+        logger.warning("%s", remark)

@@ -17,7 +17,7 @@ from mtpd.data.counts import Counts
 from mtpd.data.published import COUNTS, PUBLISHED
 from mtpd.data.shapes import generate_shapes
 from mtpd.reporting.data_check import print_data_report, write_list
-from mtpd.settings.experiment import VocData
+from mtpd.settings.data import VocData
 
 IMAGES = 4
 
@@ -101,7 +101,7 @@ def test_only_decoding_finds_what_lies_inside(check: Callable[..., DataReport], 
 def test_all_that_is_wrong_with_annotations(check: Callable[..., DataReport], root: Path) -> None:
     def change(coco: Any) -> None:
         coco["images"][0]["width"] = "64"
-        del coco["annotations"][-1]["iscrowd"]
+        coco["annotations"][-1]["iscrowd"] = "no"
         coco["annotations"][-2]["category_id"] = 99
         coco["annotations"][-3]["bbox"] = [100, 100, 5, 5]
         coco["categories"][0]["name"] = "other"
@@ -110,10 +110,10 @@ def test_all_that_is_wrong_with_annotations(check: Callable[..., DataReport], ro
     lines = [str(problem) for problem in check().problems]
     for words in (
         "'width' is '64'",
-        "'iscrowd' is missing",
+        "'iscrowd' is 'no'",
         "category_id 99",
         "is outside the image",
-        "class 1 is 'other'",
+        "annotations are of 'other', which train does not have",
     ):
         assert sum(words in line for line in lines) == 1, words
     # The annotations of the image that cannot be used belong to no image.
@@ -121,12 +121,24 @@ def test_all_that_is_wrong_with_annotations(check: Callable[..., DataReport], ro
 
 
 def test_boxes_that_are_left_out_are_remarks(check: Callable[..., DataReport], root: Path) -> None:
-    edit(root, lambda coco: coco["annotations"][0].update(bbox=[0, 0, 0, 5]))
+    edit(root, lambda coco: coco["annotations"][0].update(bbox=[0, 0, 0, 5]), "train")
     assert "less than a pixel" in str(check().problems[0])
     report = check(bad_boxes="drop")
     assert report.problems == []
     assert ["less than a pixel" in str(remark) for remark in report.remarks].count(True) == 1
     assert "boxes that will be left out" in text_of(report)
+
+
+def test_boxes_that_the_evaluation_counts_are_remarks(
+    check: Callable[..., DataReport], root: Path
+) -> None:
+    edit(root, lambda coco: coco["annotations"][0].update(bbox=[0, 0, 0, 5]))
+    report = check(bad_boxes="drop")
+    assert report.problems == []
+    remarks = [str(remark) for remark in report.remarks if "less than a pixel" in str(remark)]
+    assert len(remarks) == 1
+    assert remarks[0].endswith("; the evaluation counts it")
+    assert "boxes that will be left out" not in text_of(report)
 
 
 ANNOTATIONS = "annotations/instances_val2017.json"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mtpd.data.coco import OUTSIDE, TOO_SMALL, CocoSummary, check_coco
+from mtpd.data.coco import OUTSIDE, TOO_SMALL, CocoSummary, Rules, check_coco
 from mtpd.data.crowdhuman import convert_crowdhuman
 from mtpd.errors import UserError
 
@@ -96,7 +96,8 @@ def checked(root: Path, **options: Any) -> CocoSummary:
     """The split converted, and checked as the data step does."""
     out = root / "train.json"
     convert_crowdhuman(root / ANNOTATIONS, root, [Path("Images")], out)
-    return check_coco(out, root, border=math.inf, cleaned=root / "cleaned.json", **options)
+    rules = Rules(border=math.inf, **options)
+    return check_coco(out, root, rules, cleaned=root / "cleaned.json")
 
 
 def test_what_was_found_is_counted(root: Path) -> None:

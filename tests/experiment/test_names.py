@@ -10,7 +10,8 @@ from micro import SMALL
 
 from mtpd.errors import UserError
 from mtpd.experiment.load import load_experiment
-from mtpd.settings.experiment import Experiment, VocData
+from mtpd.settings.data import VocData
+from mtpd.settings.experiment import Experiment
 
 TEXT = """
 data: {data}

@@ -204,7 +204,7 @@ def test_wrong_settings_are_one_line(folder: Path, text: str, words: str) -> Non
         (b"- demo", "holds no mapping; write keys"),
         (b"demo", "holds no mapping"),
         (b"", "holds no mapping"),
-        (b"results: \xff", "is not YAML"),
+        (b"results: \xff", "is not UTF-8 text"),
         (b"results: a\nresults: b", "key 'results' stands twice"),
         (None, "cannot be read (Is a directory)"),
     ],

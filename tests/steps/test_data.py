@@ -72,7 +72,7 @@ def edit(coco: dict[str, Any], split: str, change: Any) -> None:
         (lambda c: c["annotations"][0].update(category_id=99), "99"),
         (lambda c: c.update(annotations=[]), "annotations: is empty"),
         (lambda c: c["images"][0].update(file_name="none.jpg"), "none.jpg"),
-        (lambda c: c["categories"][0].update(name="other"), "class 1 is 'other'"),
+        (lambda c: c["categories"][0].update(name="other"), "are of 'other', which train"),
     ],
 )
 def test_wrong_annotations_are_one_line_and_leave_nothing_behind(
