@@ -9,6 +9,7 @@ import sys
 import typer
 
 from mtpd.commands.data import data
+from mtpd.commands.distill import distill
 from mtpd.commands.init import init
 from mtpd.commands.models import models
 from mtpd.commands.overview import overview
@@ -27,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(init)
+app.add_typer(distill)
 app.add_typer(project)
 app.add_typer(overview)
 app.add_typer(models)
