@@ -16,6 +16,7 @@ from micro import PROJECT
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 
 from mtpd.data.shapes import SHAPES, generate_shapes
 from mtpd.detectors.reading import read_config
@@ -66,7 +67,27 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_config_trains_a_step_and_writes_the_student(folder: Path) -> None:
+def check_student(folder: Path) -> None:
+    """The student alone has been written, and no checkpoint has the teacher in it."""
+    student = detector_of(Config.fromfile(folder / "student.py"))
+    assert load_weights(student, folder / "student.pth") == tuple(SHAPES)
+    saved = torch.load(folder / "work_dirs/distill/epoch_1.pth", weights_only=False)["state_dict"]
+    assert {key.partition(".")[0] for key in saved} <= {"student", "losses"}
+
+
+def test_the_config_trains_a_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    config = Config.fromfile("distill.py")
+    config.work_dir = "work_dirs/distill"
+    runner = Runner.from_cfg(config)
+    runner.train()
+    assert float(runner.message_hub.get_scalar("train/loss_distill_cwd").current()) > 0
+    check_student(folder)
+
+
+@pytest.mark.slow
+def test_the_tool_of_mmdetection_trains_it(folder: Path) -> None:
+    """In a process that has imported nothing of this project before it reads the config."""
     done = subprocess.run(
         [sys.executable, str(TOOL), "distill.py"],
         cwd=folder,
@@ -79,7 +100,4 @@ def test_the_config_trains_a_step_and_writes_the_student(folder: Path) -> None:
     assert done.returncode == 0, output
     step = next(line for line in output.splitlines() if "Epoch(train)" in line)
     assert float(re.search(r"loss_distill_cwd: (\S+)", step)[1]) > 0  # type: ignore[index]
-    student = detector_of(Config.fromfile(folder / "student.py"))
-    assert load_weights(student, folder / "student.pth") == tuple(SHAPES)
-    saved = torch.load(folder / "work_dirs/distill/epoch_1.pth", weights_only=False)["state_dict"]
-    assert {key.partition(".")[0] for key in saved} <= {"student", "losses"}
+    check_student(folder)
