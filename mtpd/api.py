@@ -132,7 +132,7 @@ class Experiment:
     def results(self) -> pd.DataFrame:
         """The table: a row for every detector, every run, and the mean of a run's seeds.
 
-        AP and its kin are in percent.
+        AP and its kin are fractions, not rounded: 0.227 is an AP of 22.7.
 
         Raises:
             UserError: It has not been made yet.
