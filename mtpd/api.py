@@ -22,7 +22,7 @@ from mtpd.layout import ModelFolder
 from mtpd.overview.models import Model, find_model, students
 from mtpd.overview.records import read_costs
 from mtpd.selection.decisions import Order
-from mtpd.settings.runtime import EXPERIMENTS, Workflow, workflow_settings
+from mtpd.settings.runtime import workflow_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,9 +78,10 @@ class Experiment:
             UserError: The settings are wrong, or there is another experiment of that name. Nothing
                 is written then.
         """
-        workflow = _fresh_settings()
-        is_shipped = workflow.folder == workflow.checkout / EXPERIMENTS
-        path = (EXPERIMENTS if is_shipped else workflow.folder) / f"{name}.yaml"
+        from mtpd.steps.init import yaml_file
+
+        _fresh_settings()
+        path = yaml_file(name)
         check_experiment(path, _plain(settings))
         text = yaml.safe_dump(_plain(settings), sort_keys=False, allow_unicode=True)
         if path.exists() and path.read_text(encoding="utf-8") != text and not replace:
@@ -351,10 +352,9 @@ def load(
     return open_detector(found, device, score_threshold)
 
 
-def _fresh_settings() -> Workflow:
-    """The settings of the workflow as the file says now: a notebook lives for long."""
+def _fresh_settings() -> None:
+    """Let the settings of the workflow be read anew: a notebook lives for long."""
     workflow_settings.cache_clear()
-    return workflow_settings()
 
 
 def _plain(value: Any) -> Any:
