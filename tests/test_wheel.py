@@ -26,9 +26,7 @@ from mtpd.steps.new_project import LINKS, write_project
 
 pytestmark = pytest.mark.xdist_group("wheel")
 
-SOURCES = ("mtpd", "workflow", "config", "Snakefile", "setup.py", "pyproject.toml", "README.md")
-SOURCES += ("MANIFEST.in", "LICENSE", "CITATION.cff", "constraints.txt")
-SOURCES += ("requirements.txt", "requirements-dev.txt")
+NO_SOURCES = {"tests", "docs", "benchmarks", "results", "build", "dist"}
 WRITTEN = {
     *("Snakefile", ".gitignore", "config/config.yaml"),
     *("config/experiments/demo.yaml", "config/experiments/template.yaml"),
@@ -95,11 +93,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     sources, built = folder / "sources", folder / "built"
     sources.mkdir()
     without = shutil.ignore_patterns("__pycache__")
-    for name in SOURCES:
-        if (PROJECT / name).is_dir():
-            shutil.copytree(PROJECT / name, sources / name, ignore=without)
+    for path in PROJECT.glob("[!.]*"):
+        if path.name in NO_SOURCES or path.suffix in (".egg-info", ".whl") or path.is_symlink():
+            continue
+        if path.is_dir():
+            shutil.copytree(path, sources / path.name, ignore=without)
         else:
-            shutil.copy(PROJECT / name, sources / name)
+            shutil.copy(path, sources)
     code = f"from setuptools import build_meta; build_meta.build_sdist({str(built)!r})"
     call([sys.executable, "-c", code], sources)
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
