@@ -14,6 +14,8 @@ from micro import MICRO, PROJECT, changed
 
 import mtpd
 from mtpd import api
+from mtpd.experiment.runs import order_settings
+from mtpd.files import digest_of, write_json
 
 CHANGES = [
     ("teachers.c", ...),
@@ -219,3 +221,27 @@ def test_a_profile_that_comes_with_the_workflow(working: Path) -> None:
     command = Call(Path("own.yaml"), profile="slurm", cores=3).command()
     assert command[command.index("--profile") + 1] == "slurm"
     assert command[command.index("--cores") + 1] == "3"
+
+
+def test_what_steps_have_written_is_read(working: Path) -> None:
+    experiment = mtpd.Experiment.create("own", SETTINGS)
+    layout = experiment.layout
+    runs = {"chosen": {"chain": "a+b", "teachers": ["a", "b"], "trace": [{"reason": "b is last"}]}}
+    settings = order_settings(experiment.settings)
+    write_json(layout.order, {"runs": runs, "config_hash": digest_of(settings)})
+    write_json(layout.costs, {"costs": {"a": {"b": 0.5}, "b": {"a": 0.25}}})
+    layout.table("csv").parent.mkdir()
+    layout.table("csv").write_text("run,AP\nchosen,0.227\n")
+    assert experiment.order("chosen") == ("a", "b")
+    assert experiment.reasons("chosen") == ["b is last"]
+    assert experiment.costs.loc["a", "b"] == 0.5
+    assert experiment.results.set_index("run").loc["chosen", "AP"] == 0.227
+    stage = layout.stage("fm", "a+b")
+    stage.path.mkdir(parents=True)
+    for path in (stage.weights, stage.config):
+        path.touch()
+    assert experiment.student("chosen").weights == stage.weights
+    assert list(experiment.models) == ["chosen"]
+    write_json(layout.order, {"runs": runs, "config_hash": "of other settings"})
+    with pytest.raises(mtpd.UserError, match=r"order\.json: is out of date for chosen"):
+        experiment.order("chosen")
