@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: help demo demo-teachers evidence test test-slow test-slurm test-faults compatibility paper-proof lint format bench schema report clean
+.PHONY: help demo demo-teachers evidence test test-slow test-slurm test-faults compatibility paper-proof lint format bench schema wheel report clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ bench: .venv/.runtime ## the measurements of benchmarks/
 	$(BIN)/python -m benchmarks.costs
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.planning
+
+wheel: .venv/.dev ## dist/mtpd-….whl, which holds the workflow too
+	rm -rf build
+	$(BIN)/pip wheel . --no-deps --no-build-isolation --wheel-dir dist
 
 schema: .venv/.runtime ## workflow/schemas from the types of the settings
 	$(BIN)/mtpd schema > workflow/schemas/experiment.schema.json

@@ -9,8 +9,11 @@ import sys
 import typer
 
 from mtpd.commands.data import data
+from mtpd.commands.distill import distill
 from mtpd.commands.init import init
+from mtpd.commands.models import models
 from mtpd.commands.overview import overview
+from mtpd.commands.project import project
 from mtpd.commands.steps import steps
 from mtpd.commands.store import store
 from mtpd.commands.weights import weights
@@ -25,7 +28,10 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(init)
+app.add_typer(distill)
+app.add_typer(project)
 app.add_typer(overview)
+app.add_typer(models)
 app.add_typer(data, name="data")
 app.add_typer(zoo, name="zoo")
 app.add_typer(store, name="store")

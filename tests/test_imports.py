@@ -13,7 +13,7 @@ from micro import PROJECT
 # Each may import those before it. The package's own __init__ is called mtpd.
 ORDER = (
     *("errors", "files", "digests", "store", "layout", "chains"),
-    *("launch", "lease", "mmcv_ext", "mtpd"),
+    *("installation", "launch", "lease", "mmcv_ext", "mtpd"),
     "settings",
     *("data", "detectors", "zoo", "features", "selection", "distillation", "evaluation"),
     *("experiment", "estimation", "overview", "papers", "intake"),

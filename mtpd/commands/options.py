@@ -32,3 +32,9 @@ DetectorName = Annotated[str, typer.Option("--detector", help="The student or a 
 def log_info() -> None:
     """Write what the step tells to the log, not only its warnings."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+
+
+def log_warnings() -> None:
+    """Write warnings of this project to standard error, for commands that people call."""
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s")
+    logging.getLogger("mtpd").setLevel(logging.WARNING)

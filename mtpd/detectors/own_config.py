@@ -28,9 +28,7 @@ def base_config(name: str, detector: Detector, dataset: Dataset) -> Config:
     """
     config = own_config(name, detector)
     with _fitting(name, detector):
-        for head in _heads(config.model):
-            if "num_classes" in head:
-                head.num_classes = len(dataset.classes)
+        set_classes(config.model, len(dataset.classes))
     return config
 
 
@@ -58,6 +56,13 @@ def own_config(name: str, detector: Detector) -> Config:
         config.merge_from_dict(dict(detector.options))
     _expand_home(config.model)
     return config
+
+
+def set_classes(model: ConfigDict, number: int) -> None:
+    """Let every head of a model config that predicts classes predict so many."""
+    for head in _heads(model):
+        if "num_classes" in head:
+            head.num_classes = number
 
 
 def has_masks(model: ConfigDict) -> bool:

@@ -13,7 +13,7 @@ from mtpd.settings.runtime import workflow_settings
 def config_file(config: str) -> Path:
     """Path of a config named ``package::folder/name.py`` or given as a file.
 
-    The package is not imported. A file that the working folder does not have may be the checkout's.
+    The package is not imported. A file that the working folder does not have may be the project's.
     The path may not exist.
     """
     if "::" not in config:

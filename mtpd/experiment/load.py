@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -22,9 +24,14 @@ NAME_MAX = 255
 
 
 def experiment_path(name: str, folder: Path = EXPERIMENTS) -> Path:
-    """Path of the YAML of the experiment called ``name``."""
+    """Path of the YAML of the experiment called ``name``; it may not exist.
+
+    One that ``folder`` does not have may be one of those that come with the workflow.
+    """
     check_name(f"{CONFIG}: experiments", name)
-    return folder / f"{name}.yaml"
+    path = folder / f"{name}.yaml"
+    shipped = workflow_settings().checkout / EXPERIMENTS / path.name
+    return shipped if shipped.is_file() and not os.path.lexists(path) else path
 
 
 def open_experiment(
@@ -65,16 +72,22 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
     Raises:
         UserError: The file or one of its keys is wrong.
     """
-    check_name(path, path.stem)
-    if path.stem in RESERVED:
-        raise UserError(
-            path, "has the name of a folder that all experiments share", "choose another"
-        )
+    _check_file_name(path)
     raw = read_mapping(
         path,
         "write an experiment with keys such as data",
         f"put an experiment there; those that exist: {_existing(path.parent)}",
     )
+    return check_experiment(path, raw, data_root)
+
+
+def check_experiment(path: Path, raw: dict[str, Any], data_root: Path | None = None) -> Experiment:
+    """The experiment that ``raw``, the content of the file ``path``, describes.
+
+    Raises:
+        UserError: One of its keys is wrong.
+    """
+    _check_file_name(path)
     if data_root is not None:
         if not isinstance(raw.get("data"), dict) or raw["data"].get("source") == "shapes":
             raise UserError(path, "its data has no root", "leave the data root away")
@@ -88,6 +101,14 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
     _check_lengths(path, experiment)
     check_local_files(path, experiment)
     return experiment
+
+
+def _check_file_name(path: Path) -> None:
+    check_name(path, path.stem)
+    if path.stem in RESERVED:
+        raise UserError(
+            path, "has the name of a folder that all experiments share", "choose another"
+        )
 
 
 def _check_lengths(path: Path, experiment: Experiment) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -52,7 +53,39 @@ def load_cache(path: Path, expected: CacheIdentity) -> Features:
     Raises:
         UserError: The file is no cache, or was made from something else than ``expected``.
     """
-    remedy = f"delete {path} so that it is made anew"
+    features, identity = read_cache(path)
+    wanted = json.loads(json.dumps(asdict(expected)))
+    changed = [key for key in wanted if identity.get(key) != wanted[key]]
+    if changed:
+        raise UserError(path, f"was made from other {', '.join(changed)}", _remedy(path))
+    return features
+
+
+def load_comparable(paths: Mapping[str, Path]) -> dict[str, Features]:
+    """Read caches by their detectors' names, as :func:`load_cache` does.
+
+    Raises:
+        UserError: A file is no cache, or they are not from the same points of the same images.
+    """
+    found: dict[str, Features] = {}
+    first: tuple[Path, dict[str, Any]] | None = None
+    for name, path in paths.items():
+        found[name], identity = read_cache(path)
+        identity.pop("weights_sha256", None)
+        first = first or (path, identity)
+        other = [key for key in identity if identity[key] != first[1].get(key)]
+        if other:
+            problem = f"was made from other {', '.join(other)} than {first[0]}"
+            raise UserError(path, problem, "compare caches of one experiment")
+    return found
+
+
+def read_cache(path: Path) -> tuple[Features, dict[str, Any]]:
+    """A cache as stride → array, finest level first, and what it was made from.
+
+    Raises:
+        UserError: The file is no cache.
+    """
     try:
         with safe_open(path, framework="numpy") as file:
             identity = json.loads((file.metadata() or {})["identity"])
@@ -61,9 +94,10 @@ def load_cache(path: Path, expected: CacheIdentity) -> Features:
                 for key in list(file.keys())  # a handle, not a mapping: it does not iterate
             }
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise UserError(path, f"is no readable feature cache ({error})", remedy) from error
-    wanted = json.loads(json.dumps(asdict(expected)))
-    changed = [key for key in wanted if identity.get(key) != wanted[key]]
-    if changed:
-        raise UserError(path, f"was made from other {', '.join(changed)}", remedy)
-    return dict(sorted(features.items()))
+        problem = f"is no readable feature cache ({error})"
+        raise UserError(path, problem, _remedy(path)) from error
+    return dict(sorted(features.items())), identity
+
+
+def _remedy(path: Path) -> str:
+    return f"delete {path} so that it is made anew"

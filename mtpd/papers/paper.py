@@ -18,7 +18,7 @@ from mtpd.chains import Chain
 from mtpd.errors import UserError
 from mtpd.evaluation.metrics import METRICS, SPLIT_METRICS
 from mtpd.experiment import runs
-from mtpd.experiment.load import open_experiment
+from mtpd.experiment.load import experiment_path, open_experiment
 from mtpd.experiment.recipes import Made, Task
 from mtpd.layout import Layout, ModelFolder, PaperLayout
 from mtpd.settings.experiment import Experiment, Name
@@ -227,21 +227,21 @@ def experiments_of(paper: Paper, items: Iterable[str] | None = None) -> tuple[st
 def load_experiments(
     path: Path, paper: Paper, folder: Path = EXPERIMENTS, items: Iterable[str] | None = None
 ) -> dict[str, Experiment]:
-    """The experiments in ``folder`` that ``items``, or else all, need.
+    """The experiments in ``folder``, or of those that come with it, that ``items`` need, or all.
 
     Raises:
         UserError: An experiment is wrong, or has no such detector, run or stage.
     """
     chosen = tuple(paper.items if items is None else items)
-    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    paths = {name: experiment_path(name, folder) for name in experiments_of(paper, chosen)}
+    found = [path for path in paths.values() if path.is_file()]
+    known = sorted({path.stem for path in (*found, *folder.glob("*.yaml"))})
     for where, reference in _references(paper, chosen):
         if reference.experiment not in known:
             problem = f"there is no experiment '{reference.experiment}' in {folder}"
             remedy = _remedy(reference.experiment, known)
             raise UserError(f"{path}: {where}.experiment", problem, remedy)
-    experiments = {
-        name: open_experiment(folder / f"{name}.yaml")[0] for name in experiments_of(paper, chosen)
-    }
+    experiments = {name: open_experiment(path)[0] for name, path in paths.items()}
     check_references(path, paper, experiments, chosen)
     return experiments
 

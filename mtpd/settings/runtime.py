@@ -1,8 +1,9 @@
 """The settings of the workflow itself: which experiments run, and where files lie.
 
 They are read in one way, for the Snakefile and for every command: from ``config/config.yaml`` of
-the working folder, or else of the checkout. Snakemake lays ``--config`` and ``--configfile`` over
-them and hands the result to its jobs in an environment variable.
+the working folder, or else of the checkout or installed package (:mod:`mtpd.installation`).
+Snakemake lays ``--config`` and ``--configfile`` over them and hands the result to its jobs in an
+environment variable.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from mtpd.errors import UserError
+from mtpd.installation import PROJECT
 from mtpd.settings.experiment import Name
 from mtpd.settings.machine import AUTO_GPUS, gpus_here
 from mtpd.settings.reading import explain, read_mapping
@@ -33,9 +35,6 @@ from mtpd.settings.values import (
 CONFIG = Path("config/config.yaml")
 EXPERIMENTS = Path("config/experiments")
 PAPER_TABLES = Path("config/paper_tables.yaml")
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-"""Folder that this program lies in, with its own config, unless Snakemake names another."""
 
 VARIABLE = "MTPD_WORKFLOW"
 """Environment variable by which the workflow tells its jobs the settings, as JSON."""
@@ -152,11 +151,11 @@ class Workflow(Config):
     """The settings as they hold here.
 
     Attributes:
-        checkout: Folder of the Snakefile, where files of the project are looked for that the
-            working folder does not have.
+        checkout: Folder of the workflow, in a checkout or in the installed package, where files are
+            looked for that the working folder does not have.
     """
 
-    checkout: Path = CHECKOUT
+    checkout: Path = PROJECT
 
     def store_for(self, results: Path) -> Path:
         """Folder where finished results are kept; ``results`` is the folder of all results."""
@@ -197,12 +196,12 @@ def workflow_settings() -> Workflow:
         raise UserError(where, problem, f"unset {VARIABLE}, which Snakemake sets") from error
 
 
-def read_workflow(given: Mapping[str, Any] | None = None, checkout: Path = CHECKOUT) -> Workflow:
+def read_workflow(given: Mapping[str, Any] | None = None, checkout: Path = PROJECT) -> Workflow:
     """The settings of the file, those of ``given`` in their place; defaults for what is left out.
 
     Args:
         given: What Snakemake got by ``--config`` and ``--configfile``.
-        checkout: Folder of the Snakefile.
+        checkout: Folder of the workflow.
 
     Raises:
         UserError: The file or one of the keys is wrong.
@@ -237,7 +236,7 @@ def start_workflow(given: Mapping[str, Any], checkout: Path, *, is_job: bool) ->
     return workflow_settings()
 
 
-def settings_file(checkout: Path = CHECKOUT) -> Path:
+def settings_file(checkout: Path = PROJECT) -> Path:
     """The file of the settings: the working folder's, or the checkout's if only that is there."""
     return _found(CONFIG, checkout)
 

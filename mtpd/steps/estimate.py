@@ -11,14 +11,12 @@ from pathlib import Path
 
 import yaml
 
-import mtpd
 from mtpd.errors import UserError
 from mtpd.estimation.estimate import Estimate, estimate
 from mtpd.estimation.plan import PLAN, PlannedJob, read_plan
 from mtpd.estimation.speed import Speed
 from mtpd.experiment.load import experiment_file, open_experiment
-
-PROJECT = Path(mtpd.__file__).parent.parent
+from mtpd.installation import LIBRARY, SNAKEFILE
 
 
 def estimate_experiments(given: Sequence[str], results: Path, speed: Speed) -> list[Estimate]:
@@ -53,17 +51,17 @@ def dry_run(folder: Path, names: Sequence[str], results: Path) -> list[PlannedJo
     Raises:
         UserError: Snakemake cannot plan them.
     """
-    snakefile = PROJECT / "Snakefile"
-    if not snakefile.is_file():
-        remedy = "install the project from a checkout, as the README says"
-        raise UserError(snakefile, "is not there", remedy)
+    if not SNAKEFILE.is_file():
+        raise UserError(SNAKEFILE, "is not there", "install mtpd again, as the README says")
     with tempfile.TemporaryDirectory(prefix="mtpd-") as temporary:
         config, plan = Path(temporary, "config.yaml"), Path(temporary, "plan.json")
         asked = {"experiments": list(names), "folder": str(folder), "results": str(results)}
         config.write_text(yaml.safe_dump(asked), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "--nolock"]
-        command += ["--snakefile", str(snakefile), "--configfile", str(config)]
-        paths = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        command += ["--snakefile", str(SNAKEFILE), "--configfile", str(config)]
+        paths = os.pathsep.join(
+            [str(LIBRARY.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
         done = subprocess.run(
             command,
             capture_output=True,

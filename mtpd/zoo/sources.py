@@ -119,7 +119,7 @@ def zoo_weights(config: str) -> str:
 def weights_file(given: str) -> Path:
     """Path of ``weights`` or ``start_from`` that are a file.
 
-    A file that the working folder does not have may be the checkout's. The path may not exist.
+    A file that the working folder does not have may be the project's. The path may not exist.
     """
     return workflow_settings().found(Path(given))
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from micro import PROJECT
 
+from mtpd import installation
 from mtpd.errors import UserError
 from mtpd.settings.runtime import (
-    CHECKOUT,
     CONFIG,
     VARIABLE,
     Workflow,
@@ -141,8 +141,8 @@ def test_the_checkout_has_what_the_working_folder_has_not(folder: Path, checkout
 
 
 def test_this_project_is_the_checkout() -> None:
-    assert PROJECT.resolve() == CHECKOUT
-    assert settings_file() == CHECKOUT / CONFIG
+    assert PROJECT.resolve() == installation.PROJECT
+    assert settings_file() == installation.PROJECT / CONFIG
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ shell.prefix(
     '"$@" >> "$file" 2>&1; rm -f "$file.$n"; }}; '
 )
 
-CHECKOUT = Path(workflow.basedir)
+# A project's own Snakefile may have included this one.
+CHECKOUT = Path(workflow.current_basedir).parents[1]
 SETTINGS = settings_file(CHECKOUT)
 try:
     # So far, `config` has what stands behind --config and --configfile.
@@ -244,7 +245,9 @@ def awaited(experiment, name, chains):
     """What Snakemake will plan once the order of an experiment is known, if it has these chains."""
     planned = list(workflow.dag.jobs)
     everything = awaited_by_all(experiment, name, chains)
-    if name in WORKFLOW.experiments and any(job.rule.name == "all" for job in planned):
+    # `project` is the rule `all` of a project's own Snakefile (workflow/templates).
+    whole = any(job.rule.name in ("all", "project") for job in planned)
+    if name in WORKFLOW.experiments and whole:
         yield from everything
     elif any(
         job.rule.name == "results" and job.wildcards.experiment == name

@@ -1,0 +1,133 @@
+"""``mtpd distill``: from a folder of data to a distilled student, for those who want no YAML."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtpd.errors import UserError
+
+if TYPE_CHECKING:
+    from mtpd.steps.init import Plan
+
+distill = typer.Typer()
+
+
+@distill.command("distill")
+def distill_command(
+    data: Annotated[Path, typer.Option(help="Folder of images and annotations.")],
+    student: Annotated[
+        str | None,
+        typer.Option(help="A detector: as r18_w16 in config/detectors, mmdet::…, or CONFIG."),
+    ] = None,
+    teachers: Annotated[
+        list[str] | None,
+        typer.Option(help="Detectors, parted by commas; also trained ones: CONFIG=WEIGHTS."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the experiment; none: made of the folder's.")
+    ] = None,
+    size: Annotated[
+        tuple[int, int] | None, typer.Option(help="Longest and shortest side of images.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0.01, help="Hours that all of it may take here.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split and of the experiment.")] = 0,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="CPU cores that jobs may use together; none: all.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="A Snakemake profile: gpu, slurm, or a folder.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write the experiment, and show what would run.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an experiment of the same name.")
+    ] = False,
+) -> None:
+    """Distil teachers into a student on your data: look at it, write the experiment, run it.
+
+    As `mtpd init` and `snakemake` one after the other. The same line again goes on where it was.
+    """
+    from mtpd.layout import Layout
+    from mtpd.settings.runtime import workflow_settings
+    from mtpd.steps.init import yaml_file
+    from mtpd.steps.workflow import Call, run_workflow
+
+    chosen = _written(data.expanduser(), name, student, teachers or [], size, budget, seed, force)
+    run_workflow(Call(yaml_file(chosen), cores=cores, profile=profile, dry_run=dry_run))
+    layout = Layout(workflow_settings().results, chosen)
+    if not dry_run:
+        typer.echo(f"\n{layout.table('md').read_text(encoding='utf-8')}")
+        typer.echo(f"Results: {layout.root}. The best student: mtpd predict {chosen} IMAGES")
+
+
+def _written(
+    root: Path,
+    name: str | None,
+    student: str | None,
+    teachers: list[str],
+    size: tuple[int, int] | None,
+    budget: float | None,
+    seed: int,
+    force: bool,
+) -> str:
+    """Name of the experiment, which is written if it is not there as it is wanted.
+
+    Raises:
+        UserError: The data is wrong, or there is another experiment of this name.
+        typer.Exit: The data has problems, which were printed.
+    """
+    from mtpd.intake.choice import choose, choose_all
+    from mtpd.intake.looking import look_at
+    from mtpd.intake.machine import Machine
+    from mtpd.intake.proposal import Wishes
+    from mtpd.reporting import intake
+    from mtpd.reporting.data_check import image_progress
+    from mtpd.steps import init as steps
+
+    wishes = Wishes(
+        student=choose("--student", student) if student else None,
+        teachers=tuple(choose_all("--teachers", teachers)),
+        size=size,
+        seed=seed,
+    )
+    chosen = steps.name_for(root, name, force=True)
+    machine, console = Machine.here(None), intake.screen()
+    with image_progress() as progress:
+        seen = look_at(root, steps.lists_folder(chosen), seed=seed, progress=progress)
+    problems, remarks = seen.report.problems, [*seen.remarks, *seen.report.remarks]
+    intake.print_survey(root, seen.kind, seen.survey, problems, remarks, console)
+    if problems:
+        raise typer.Exit(1)
+    plan = steps.plan(seen, chosen, machine, wishes, budget, shlex.join(["mtpd", *sys.argv[1:]]))
+    intake.print_proposal(
+        plan.experiment, plan.hours, plan.basis, machine, plan.proposal.remarks, console
+    )
+    if force or not steps.yaml_file(chosen).exists():
+        intake.print_written(steps.write(plan, seen), chosen, machine.cores, console)
+    else:
+        _check_same(plan, steps.yaml_file(chosen))
+    return chosen
+
+
+def _check_same(plan: Plan, path: Path) -> None:
+    """Refuse an experiment that is there and is not what this call asks for.
+
+    Raises:
+        UserError: It is another one.
+    """
+    from mtpd.experiment.load import load_experiment
+
+    if load_experiment(path) == plan.experiment:
+        typer.echo(f"{path} is there already, and is gone on with")
+        return
+    run = f"snakemake --cores all --config experiments={plan.name}"
+    remedy = f"`{run}` runs it as it is, --name gives another name, --force replaces it"
+    raise UserError(path, "is there already, with other settings than this line gives", remedy)
