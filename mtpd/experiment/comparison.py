@@ -30,7 +30,7 @@ class Comparison:
 def comparison(experiment: Experiment, chains: Mapping[str, Chain]) -> Comparison:
     """Choose from the runs whose chains are known, by the settings alone and never by results.
 
-    The first run with most stages is ``progressive``. Of the others those come first that have
+    The first run with several stages is ``progressive``. Of the others those come first that have
     its epochs, then its last teacher, its method and its seed, and then the first in the YAML.
     """
     taught = {member: chain for member, chain in chains.items() if chain.last.teacher is not None}

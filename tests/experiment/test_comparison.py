@@ -32,11 +32,11 @@ def test_the_chain_and_what_has_its_epochs(compare: Compare) -> None:
             "chain": {"order": ["a", "b"]},
             "other": {"order": ["a"], "budget": "chain"},
             "long": {"order": ["b"], "budget": "chain"},
-            "none": {"order": "none"},
-            "none-long": {"order": "none", "budget": "chain"},
+            "alone": {"order": "none"},
+            "alone-long": {"order": "none", "budget": "chain"},
         }
     )
-    assert found == Comparison("chain", "long", "none-long", "b")
+    assert found == Comparison("chain", "long", "alone-long", "b")
 
 
 def test_the_same_teacher_without_a_run_of_the_same_epochs(compare: Compare) -> None:
@@ -57,9 +57,9 @@ def test_one_teacher_at_a_time(compare: Compare) -> None:
 
 
 def test_an_order_that_is_not_known_yet_is_left_out(compare: Compare) -> None:
-    runs = {"chain": {"order": "bgs"}, "none": {"order": "none"}}
-    assert compare(runs) == Comparison(alone="none")
-    assert compare(runs, {"chain": ["a", "c"]}) == Comparison("chain", None, "none", "c")
+    runs = {"chain": {"order": "bgs"}, "alone": {"order": "none"}}
+    assert compare(runs) == Comparison(alone="alone")
+    assert compare(runs, {"chain": ["a", "c"]}) == Comparison("chain", None, "alone", "c")
 
 
 def test_whose_epochs_a_run_has(write_experiment: Callable[..., Path]) -> None:
