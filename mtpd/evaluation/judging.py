@@ -155,16 +155,16 @@ def _judge_image(
     for number in range(len(detections)):
         own = np.where(same[number] & free, iou[number], -1)
         if len(own) and own.max() >= MATCH_IOU:
-            target[number] = own.argmax()
+            target[number] = int(own.argmax())
             free[target[number]] = False
             outcome[number] = Outcome.RIGHT
     in_crowd = _iou(detections, crowds, crowd=True)
     in_crowd *= labels[:, None] == np.array([one["category_id"] for one in crowds], dtype=int)
-    for number in np.flatnonzero(outcome != Outcome.RIGHT):
-        if (in_crowd[number] >= MATCH_IOU).any():
-            outcome[number] = Outcome.IGNORED
+    for wrong in np.flatnonzero(outcome != Outcome.RIGHT):
+        if (in_crowd[wrong] >= MATCH_IOU).any():
+            outcome[wrong] = Outcome.IGNORED
         elif len(objects):
-            outcome[number], target[number] = _error(iou[number], same[number])
+            outcome[wrong], target[wrong] = _error(iou[wrong], same[wrong])
     return outcome, target
 
 

@@ -101,7 +101,7 @@ def test_missed_are_those_that_no_detection_is_about() -> None:
 
 
 def test_average_precision_by_hand() -> None:
-    """Right, wrong, right of two objects: 1 at the 51 recalls up to 0.5, then 2/3 at the other 50."""
+    """Right, wrong, right of two objects: 1 at 51 recalls up to 0.5, then 2/3 at 50."""
     scores, right = np.array([0.9, 0.8, 0.7]), np.array([True, False, True])
     assert average_precision(scores, right, 2) == pytest.approx((51 + 50 * 2 / 3) / 101)
     assert average_precision(scores[::-1], right, 2) == pytest.approx((51 + 50 * 2 / 3) / 101)
