@@ -30,11 +30,15 @@ from mtpd.steps.order import write_order
 NARROW = {"model.neck.out_channels": 48, "model.bbox_head.in_channels": 48}
 SETTINGS = changed(
     MICRO,
-    ("description", "Results made by hand, <with> a \"sign\" & an umlaut: ü"),
+    ("description", 'Results made by hand, <with> a "sign" & an umlaut: ü'),
     ("data", {"source": "shapes", "train": 4, "val": 24, "test": 60, "size": 96, "seed": 3}),
     ("pipeline.size", [96, 96]),
     ("student", {"name": "small", "config": SMALL}),
-    ("teachers", {name: {"config": SMALL, "options": NARROW} for name in ("wide", "deep", "large")}),
+    (
+        "teachers",
+        {name: {"config": SMALL, "options": NARROW} for name in ("wide", "deep", "large")},
+    ),
+    ("training.epochs", 4),
     ("ordering.max_teachers", 2),
     (
         "runs",
@@ -54,7 +58,7 @@ COSTS = {
     "deep": {"small": 0.25, "wide": 0.5, "large": 0.6},
     "large": {"small": 0.2, "wide": 0.35, "deep": 0.45},
 }
-STAGES = {"wide": 0.5, "wide+large": 0.62, "large@2": 0.48, "none@2": 0.42}
+STAGES = {"wide": 0.5, "wide+large": 0.62, "large@8": 0.48, "none@8": 0.42}
 """Quality of the student at the end of each stage."""
 
 
@@ -73,7 +77,9 @@ class ReportCase:
         for name in self.context.experiment.detectors:
             self.put(name, self.layout.detector(name), QUALITY[name])
         if order_needs_costs(self.context.experiment):
-            spread = {one: {o: (c - 0.04, c + 0.04) for o, c in r.items()} for one, r in COSTS.items()}
+            spread = {
+                one: {o: (c - 0.04, c + 0.04) for o, c in r.items()} for one, r in COSTS.items()
+            }
             write_json(self.layout.costs, {"costs": COSTS, "intervals": spread})
         write_order(self.context)
         for chain, quality in stages.items():
@@ -107,10 +113,11 @@ class ReportCase:
             "versions": {"mtpd": "0.1.0", "torch": "2.14.1"},
         }
         write_json(folder.metrics, metrics)
-        write_json(folder.history, history(splits["val"]["bbox_mAP"]))
+        epochs = 8 if folder.path.name.endswith("@8") else 4
+        write_json(folder.history, history(splits["val"]["bbox_mAP"], epochs))
 
 
-def history(ap: float, epochs: int = 4) -> dict[str, Any]:
+def history(ap: float, epochs: int) -> dict[str, Any]:
     """Of a training that ends with the validation AP ``ap``."""
     rows = [
         {

@@ -344,4 +344,5 @@ def _last_ap(history: History) -> float | None:
 
 
 def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction
+    """None too for what pycocotools and MMDetection say of nothing to find: -1."""
+    return None if fraction is None or fraction < 0 else 100 * fraction

@@ -43,8 +43,10 @@ def _times(models: Mapping[str, ModelFolder]) -> Table:
         if epochs:
             seconds = sum(epoch["train_seconds"] for epoch in epochs)
             steps = sum(epoch["iterations"] for epoch in epochs)
+            memory = history.get("peak_memory_mib")
             images = history.get("images_per_step")
-            rows.append((title, len(epochs), steps, images, seconds / 60, seconds / max(1, steps)))
+            each = seconds / max(1, steps)
+            rows.append((title, len(epochs), steps, images, seconds / 60, each, memory))
     total = sum(row[4] for row in rows)
     cells = [
         (
@@ -52,10 +54,11 @@ def _times(models: Mapping[str, ModelFolder]) -> Table:
             _count(epochs),
             _count(steps),
             _count(images),
-            Cell(f"{minutes:.1f}", minutes, share=minutes / total if total else None),
+            Cell(f"{minutes:.1f}", minutes),
             Cell(f"{each:.3f}", each),
+            _count(memory),
         )
-        for title, epochs, steps, images, minutes, each in rows
+        for title, epochs, steps, images, minutes, each, memory in rows
     ]
     columns = (
         Column("training"),
@@ -64,6 +67,7 @@ def _times(models: Mapping[str, ModelFolder]) -> Table:
         Column("images per step", True),
         Column("minutes", True, "without validation"),
         Column("seconds per step", True),
+        Column("peak memory, MiB", True),
     )
     name = f"Training times: {total:.1f} minutes in all, validation left out"
     return Table(name, columns, tuple(cells))
@@ -74,18 +78,18 @@ def _hashes(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
         (
             Cell(title),
             _count(one.get("seed")),
-            Cell(str(one.get("weights_sha256") or DASH)),
-            Cell(str(one.get("config_hash") or DASH)),
             Cell(str(one.get("latency_device") or DASH)),
+            Cell(str(one.get("config_hash") or DASH), is_hash=True),
+            Cell(str(one.get("weights_sha256") or DASH), is_hash=True),
         )
         for title, one in metrics.items()
     ]
     columns = (
         Column("model"),
         Column("seed", True),
-        Column("SHA-256 of the weights"),
-        Column("hash of the training's settings"),
         Column("latency measured on"),
+        Column("settings", note="hash of the training's settings"),
+        Column("SHA-256 of the weights"),
     )
     return Table("Models", columns, tuple(rows))
 
@@ -106,7 +110,7 @@ def _data(context: Context) -> Table:
             Cell(name),
             _count(split.n_images),
             _count(split.n_boxes),
-            Cell(split.sha256),
+            Cell(split.sha256, is_hash=True),
         )
         for name, split in context.dataset.splits.items()
     ]

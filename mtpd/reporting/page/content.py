@@ -47,6 +47,7 @@ class Cell:
         role: Of the model that it names, which marks it with the model's colour.
         share: From 0 to 1: drawn as a bar, or as the shade of a matrix.
         note: Shown where the pointer rests, and below the text of a matrix.
+        is_hash: Shown in letters of one width.
         frames: Of a matrix: numbers of the steps that lead over this cell, by run.
     """
 
@@ -55,16 +56,18 @@ class Cell:
     role: Role | None = None
     share: float | None = None
     note: str = ""
+    is_hash: bool = False
     frames: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, whether it holds numbers, and what it means."""
+    """A column: its heading, whether it holds numbers, what it means, and whose it is."""
 
     title: str
     is_number: bool = False
     note: str = ""
+    role: Role | None = None
 
 
 @dataclass(frozen=True)

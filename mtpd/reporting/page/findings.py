@@ -108,8 +108,8 @@ def _second(measured: Mapping[Role, Measured], score: str) -> str:
         ahead = chain.mean - other.mean
         word = "more" if ahead >= 0 else "less"
         return (
-            f"The chain's {abs(ahead):.1f} {score} {word} than {other.name} is one training from"
-            " one seed on one data set, which says little: other seeds can give other differences."
+            f"That is {abs(ahead):.1f} {score} {word} than {other.name}, from one training with one"
+            " seed on one data set, which says little: other seeds can give other differences."
         )
     differences = [float(chain.ap[s] or 0) - float(other.ap[s] or 0) for s in seeds]
     return _over_seeds(differences, other.name, score)

@@ -58,7 +58,10 @@ def page_of(report: Report) -> str:
 
 def errors_table(found: tuple[ErrorsOfModel, ...]) -> Table:
     """Rows are the kinds, columns the models; a cell says what the kind costs, and how many."""
-    columns = [Column("error"), *(Column(one.model.name, True, one.model.role) for one in found)]
+    columns = [
+        Column("error"),
+        *(Column(one.model.name, True, role=one.model.role) for one in found),
+    ]
     highest = max((cost for one in found for cost in one.errors.costs.values()), default=0) or 1
     rows = []
     for kind in KINDS:

@@ -79,7 +79,8 @@ def stages_table(stages: Sequence[StageRow]) -> Table:
     rows = []
     for one in stages:
         gain = None if one.before is None or one.after is None else one.after - one.before
-        sign = "" if gain is None else f"{gain:+.1f}".replace("-", "−")
+        # Adding zero takes the sign from what is rounded to nothing.
+        sign = "" if gain is None else f"{round(gain, 1) + 0.0:+.1f}".replace("-", "−")
         rows.append(
             (
                 Cell(one.run, role=one.role),
@@ -126,7 +127,7 @@ def size_table(models: Sequence[tuple[Model, Mapping[str, float | None]]]) -> Ta
 
 
 def _columns(models: Sequence[tuple[Model, object]]) -> tuple[Column, ...]:
-    return tuple(Column(model.name, True, model.role) for model, _ in models)
+    return tuple(Column(model.name, True, role=model.role) for model, _ in models)
 
 
 def _bar(fraction: float | None) -> Cell:
