@@ -25,8 +25,8 @@ def test_one_seed() -> None:
     first, second = sentences(progressive=CHAIN, direct=DIRECT, alone=ALONE)
     assert first == (
         "After wide and then large have taught it, small has 22.7 AP on test, against 7.7 AP"
-        " without a teacher, 12.3 AP trained on alone for as many epochs and 12.7 AP taught by large alone"
-        " for as many epochs."
+        " without a teacher, 12.3 AP trained on alone for as many epochs and 12.7 AP taught by"
+        " large alone for as many epochs."
     )
     assert second == (
         "That is 10.0 AP more than direct, from one training with one seed on one data set, which"
