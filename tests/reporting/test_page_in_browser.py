@@ -9,19 +9,15 @@ import pytest
 from browser import Page, browser, needs_chromium
 from report_case import ReportCase
 
-from mtpd.steps.report import write_report
-
-pytestmark = [needs_chromium, pytest.mark.xdist_group("browser")]
+pytestmark = [needs_chromium, pytest.mark.xdist_group("report")]
 
 SCHEMES = ["light", "dark"]
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    case = ReportCase(tmp_path_factory.mktemp("report"))
-    case.put_all()
-    write_report(case.context)
-    return case.layout.report
+@pytest.fixture
+def report(reported: ReportCase) -> Path:
+    path: Path = reported.layout.report
+    return path
 
 
 @pytest.fixture(scope="module")
