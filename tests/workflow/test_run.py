@@ -116,13 +116,15 @@ def test_what_is_missing_runs_also_after_what_has_changed(finished: Project) -> 
             "methods.fm.training",
             {"epochs": 2},
             ["check_pair fm a", "check_pair fm b", "check_pair fm c", "evaluate_stage fm a+b",
-             "evaluate_stage fm c", "report", "results", "stage fm a", "stage fm a+b", "stage fm c"],
+             "evaluate_stage fm c", "report", "results", "stage fm a", "stage fm a+b",
+             "stage fm c"],
         ),
         (
             "methods.fm.losses",
             [{"type": "feature_matching", "weight": 0.3}],
             ["check_pair fm a", "check_pair fm b", "check_pair fm c", "evaluate_stage fm a+b",
-             "evaluate_stage fm c", "report", "results", "stage fm a", "stage fm a+b", "stage fm c"],
+             "evaluate_stage fm c", "report", "results", "stage fm a", "stage fm a+b",
+             "stage fm c"],
         ),
         (
             "teachers.b.training",

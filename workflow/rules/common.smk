@@ -241,7 +241,7 @@ def awaited(experiment, name, chains):
     if name in WORKFLOW.experiments and any(job.rule.name == "all" for job in planned):
         yield from everything
     elif any(
-        job.rule.name == "results" and job.wildcards.experiment == name
+        job.rule.name in ("results", "report") and job.wildcards.experiment == name
         for job in planned
     ):
         yield from (task for task in everything if task.rule == "evaluate_stage")
