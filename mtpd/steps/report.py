@@ -22,7 +22,7 @@ from mtpd.steps.report_detections import Detections
 from mtpd.steps.report_facts import facts
 from mtpd.steps.report_maps import MOST_PARAMETERS, Shown, feature_maps
 from mtpd.steps.report_runs import SCORE, RunsSoFar
-from mtpd.steps.results import results_so_far
+from mtpd.steps.results import STUDENT, TEACHER, results_so_far
 
 PICTURED: tuple[Role, ...] = ("baseline", "direct", "progressive")
 
@@ -43,6 +43,7 @@ class _Gathering:
         self.context = context
         self.experiment, self.layout = context.experiment, context.layout
         self.runs = RunsSoFar(context)
+        self._judged: dict[str, Detections] = {}
 
     def report(self) -> Report:
         """All of the page."""
@@ -89,7 +90,10 @@ class _Gathering:
         if self.runs.compared.teacher is not None:
             detectors[self.runs.compared.teacher] = "teacher"
         rows = zip(table["run"], table["detectors"], strict=True)
-        return [roles.get(run) or detectors.get(detector) for run, detector in rows]
+        return [
+            detectors.get(detector) if run in (STUDENT, TEACHER) else roles.get(run)
+            for run, detector in rows
+        ]
 
     def _order(self) -> dict[str, Any]:
         """The costs and the orders that they led to."""
@@ -112,7 +116,7 @@ class _Gathering:
         if not self.runs.models:
             return {}
         reported = self.context.dataset.reported
-        found = Detections(reported, self.context.dataset.splits[reported], self.runs.models)
+        found = self._detections(reported)
         metrics = {model: read_json(folder.metrics) for model, folder in self.runs.models.items()}
         classes = [
             (model, {name: ap.get(SCORE) for name, ap in one["classes"][reported].items()})
@@ -131,9 +135,14 @@ class _Gathering:
         students = [model for model in self.runs.models if model.role in PICTURED]
         if len(students) < 2:
             return None
-        return Detections("val", self.context.dataset.splits["val"], self.runs.models).pictures(
-            students
-        )
+        return self._detections("val").pictures(students)
+
+    def _detections(self, split: str) -> Detections:
+        """Of the compared models; judged once where a split is both shown and reported."""
+        if split not in self._judged:
+            where = self.context.dataset.splits[split]
+            self._judged[split] = Detections(split, where, self.runs.models)
+        return self._judged[split]
 
     def _maps(self, pictures: Pictures | None) -> FeatureMaps | None:
         """Maps on the first picture; None: a model is not there yet, or too large."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from mtpd.chains import Chain
+from mtpd.data.sources import Protocol
 from mtpd.experiment.comparison import comparison
 from mtpd.experiment.orders import known_chains
 from mtpd.experiment.runs import members, run_of, seed_of, starts_afresh
@@ -18,6 +19,14 @@ from mtpd.reporting.page.tables import StageRow
 from mtpd.steps.context import Context
 
 SCORE = "bbox_mAP"
+"""What is measured after every epoch, on every data set."""
+
+HEADLINES: dict[Protocol, tuple[str, str]] = {
+    "coco": (SCORE, "AP"),
+    "crowdhuman": ("crowd_AP", "crowd AP"),
+    "streaming": ("sAP", "sAP"),
+}
+"""Figure that a data set is judged by first, and its name in the table."""
 
 
 class RunsSoFar:
@@ -80,22 +89,31 @@ class RunsSoFar:
         measured |= {role: self._measured_run(name) for role, name in self.members.items()}
         if self.compared.teacher is not None:
             measured["teacher"] = self._measured_detector(self.compared.teacher)
-        return find(student, self.context.dataset.reported, measured)
+        return find(student, self.context.dataset.reported, measured, self._headline[1])
+
+    @property
+    def _headline(self) -> tuple[str, str]:
+        return HEADLINES[self.context.dataset.protocol]
 
     def _measured_detector(self, name: str) -> Measured:
         folder = self.layout.detector(name)
-        return Measured(name, (), {self.experiment.seed: _ap(folder)}, _epochs([folder]))
+        return Measured(name, (), {self.experiment.seed: self._ap(folder)}, _epochs([folder]))
 
     def _measured_run(self, member: str) -> Measured:
         """A run over all its seeds, as far as these have the same teachers."""
         name, teachers = member.partition("~")[0], _teachers(self.chains[member])
         ap = {
-            seed_of(self.experiment, other): _ap(self.end(other))
+            seed_of(self.experiment, other): self._ap(self.end(other))
             for other in members(self.experiment, name)
             if other in self.chains and _teachers(self.chains[other]) == teachers
         }
         epochs = _epochs([folder for _, folder in self.stages_of(member)])
         return Measured(name, teachers, ap, epochs)
+
+    def _ap(self, folder: ModelFolder) -> float | None:
+        """The headline in percent on the reported split; None: not measured."""
+        metrics = read_metrics(folder)
+        return None if metrics is None else _percent(metrics.value(self._headline[0]))
 
     def stages(self) -> Iterator[StageRow]:
         """A row for each stage whose training has ended."""
@@ -156,12 +174,6 @@ class RunsSoFar:
 
 def _teachers(chain: Chain) -> tuple[str, ...]:
     return tuple(stage.teacher for stage in chain.stages if stage.teacher is not None)
-
-
-def _ap(folder: ModelFolder) -> float | None:
-    """AP in percent on the reported split; None: not measured."""
-    metrics = read_metrics(folder)
-    return None if metrics is None else _percent(metrics.value(SCORE))
 
 
 def _epochs(folders: list[ModelFolder]) -> int | None:

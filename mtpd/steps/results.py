@@ -23,6 +23,9 @@ from mtpd.reporting.curves import RunCurve, StageCurve, draw_chains
 from mtpd.reporting.table import with_means, write_table
 from mtpd.steps.context import Context
 
+STUDENT, TEACHER = "student without teacher", "teacher"
+"""What rows of detectors are called in the table."""
+
 
 def write_results(context: Context) -> None:
     """Write the table in three formats and the figure of validation AP in two."""
@@ -83,7 +86,7 @@ def _rows(context: Context, chains: Mapping[str, Chain]) -> Iterator[Row]:
     """The student without teacher, the teachers, and every chain."""
     experiment, layout = context.experiment, context.layout
     for name in experiment.detectors:
-        role = "student without teacher" if name == experiment.student.name else "teacher"
+        role = STUDENT if name == experiment.student.name else TEACHER
         yield Row(role, name, "", layout.detector(name), (layout.detector(name),))
     for name, chain in chains.items():
         method = run_of(experiment, name).method

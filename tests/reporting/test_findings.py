@@ -44,11 +44,11 @@ def test_a_chain_that_is_behind_and_had_more_epochs() -> None:
 def test_what_is_not_measured_is_said() -> None:
     waiting = Measured("bgs", ("wide",), {0: None})
     first, second = sentences(progressive=waiting)
-    assert "After wide has taught it, small has an AP that is not measured on test" in first
+    assert "After wide has taught it, small has no measured AP on test" in first
     assert second == "What is not measured yet cannot be compared."
     nothing = find("small", "val", {"baseline": Measured("small", (), {0: None})})
     assert nothing.sentences[0] == (
-        "Without a teacher small has an AP that is not measured on val; no run has a teacher yet."
+        "Without a teacher small has no measured AP on val; no run has a teacher yet."
     )
     assert [value for _, value, _ in nothing.figures] == ["not measured"]
 

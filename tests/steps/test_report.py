@@ -86,7 +86,7 @@ def test_before_anything_is_measured(tmp_path: Path) -> None:
     case = ReportCase(tmp_path)
     write_report(case.context)
     text = text_of(case.context)
-    assert "small has an AP that is not measured on test; no run has a teacher yet." in text
+    assert "small has no measured AP on test; no run has a teacher yet." in text
     assert "The order of 3 runs is not decided yet" in text
     assert "4 detectors and runs are not measured yet" in text
     assert text.count("not measured yet.") >= 6
@@ -97,7 +97,7 @@ def test_while_the_chain_is_under_way(copied: Context, without_maps: None) -> No
         shutil.rmtree(copied.layout.stage("fm", chain).path)
     write_report(copied)
     text = text_of(copied)
-    assert "small has an AP that is not measured on test" in text
+    assert "small has no measured AP on test" in text
     assert "What is not measured yet cannot be compared." in text
     assert "2 detectors and runs are not measured yet" in text
     assert "Feature maps: not measured yet." in text

@@ -133,7 +133,7 @@ def _over_seeds(differences: Sequence[float], other: str, score: str) -> str:
 
 def _value(one: Measured | None, score: str) -> str:
     if one is None or one.mean is None:
-        return f"an {score} that is not measured"
+        return f"no measured {score}"
     seeds = f" (mean of {len(one.values)} seeds)" if len(one.values) > 1 else ""
     return f"{one.mean:.1f} {score}{seeds}"
 
