@@ -76,6 +76,7 @@ class ReportCase:
         """Detectors, costs, order and stages."""
         for name in self.context.experiment.detectors:
             self.put(name, self.layout.detector(name), QUALITY[name])
+            self.layout.detector(name).features.write_bytes(b"of which costs are made")
         if order_needs_costs(self.context.experiment):
             spread = {
                 one: {o: (c - 0.04, c + 0.04) for o, c in r.items()} for one, r in COSTS.items()

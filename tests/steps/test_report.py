@@ -16,16 +16,22 @@ from PIL import Image
 from report_case import ReportCase
 
 from mtpd.detectors.weights import load_weights
+from mtpd.digests import Digests
 from mtpd.errors import UserError
+from mtpd.experiment.changes import Changes
+from mtpd.experiment.making import make
+from mtpd.experiment.recipes import Recipes, Task
 from mtpd.files import read_json, write_json
 from mtpd.reporting.page.content import Model
 from mtpd.settings.experiment import Training
+from mtpd.settings.runtime import Zoo
 from mtpd.steps import report_maps
 from mtpd.steps.context import Context
 from mtpd.steps.order import write_order
 from mtpd.steps.report import write_report
 from mtpd.steps.report_detections import Detections
 from mtpd.steps.report_maps import likeness
+from mtpd.store import Store
 
 pytestmark = pytest.mark.xdist_group("report")
 
@@ -122,6 +128,35 @@ def test_runs_that_are_not_compared_are_counted(copied: Context, without_maps: N
     write_order(context)
     write_report(context)
     assert "compares 3 of them, chosen by their settings, and leaves 1 out" in text_of(context)
+
+
+def test_content_decides_when_it_is_made_again(copied: Context, without_maps: None) -> None:
+    task, path = Task("report"), copied.layout.results.parent / "micro.yaml"
+    store = Store(copied.layout.results.parent / ".mtpd-store")
+
+    def changes() -> tuple[str, ...]:
+        experiment = Context.open(path, copied.layout.results).experiment
+        recipes = Recipes(experiment, copied.layout, Zoo(), Digests())
+        return Changes(recipes, store, Digests()).of(task)
+
+    make(copied.recipes, store, task, lambda: write_report(copied))
+    assert changes() == ()
+    # Neither words nor times count.
+    settings = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**settings, "description": "other words"}, sort_keys=False))
+    for file in copied.layout.root.rglob("*.json"):
+        file.touch()
+    assert changes() == ()
+    found = copied.layout.stage("fm", "wide+large").detections_of("val", "bbox")
+    before = found.read_bytes()
+    write_json(found, read_json(found)[1:])
+    assert changes() == ("fm wide+large: detections on val: changed",)
+    found.write_bytes(before)
+    assert changes() == ()
+    costs = read_json(copied.layout.costs)
+    costs["costs"]["small"]["wide"] += 0.01
+    write_json(copied.layout.costs, costs)
+    assert changes() == ("costs: changed",)
 
 
 def test_damaged_results_are_one_line(copied: Context) -> None:
