@@ -169,10 +169,10 @@ def test_results_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
     project.write(*project.settings)
     done = project.snakemake("--dry-run")
     assert "29 results were made by an earlier version" in done.stderr
-    assert project.planned() == ["data", "report"]  # there was no report
+    assert project.planned() == ["data"]
     # What they are taken to be made from is recorded when jobs run, and changes are seen from then.
     project.run("--until", "data")
-    assert project.planned() == ["report"]
+    assert project.planned() == ["all", "report"]  # there was no report
     project.write(*project.settings, ("methods.fm.training", {"epochs": 2}))
     trained = [job for job in project.planned() if job.startswith(("stage", "train"))]
     assert trained == ["stage fm a", "stage fm a+b", "stage fm c"]
