@@ -28,7 +28,7 @@ class Comparison:
 
 
 def comparison(experiment: Experiment, chains: Mapping[str, Chain]) -> Comparison:
-    """Choose from the runs whose chains are known, by the settings alone and never by results.
+    """Choose from the runs whose chains are known, by settings and orders and never by accuracy.
 
     The first run with several stages is ``progressive``. Of the others those come first that have
     its epochs, then its last teacher, its method and its seed, and then the first in the YAML.

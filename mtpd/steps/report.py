@@ -78,7 +78,7 @@ class _Gathering:
         if others > 0:
             yield (
                 f"The table has all runs; what follows it compares {len(self.runs.members)} of"
-                f" them, chosen by their settings, and leaves {others} out."
+                f" them, chosen by settings and orders, and leaves {others} out."
             )
         if (large := self._too_large()) is not None:
             yield f"Feature maps are left out: {large} is too large to run on a CPU for a report."

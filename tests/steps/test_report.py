@@ -127,7 +127,7 @@ def test_runs_that_are_not_compared_are_counted(copied: Context, without_maps: N
     context = Context.open(path, copied.layout.results)
     write_order(context)
     write_report(context)
-    assert "compares 3 of them, chosen by their settings, and leaves 1 out" in text_of(context)
+    assert "compares 3 of them, chosen by settings and orders, and leaves 1 out" in text_of(context)
 
 
 def test_content_decides_when_it_is_made_again(copied: Context, without_maps: None) -> None:
