@@ -88,8 +88,8 @@ wheel: .venv/.dev ## dist/mtpd-….whl, which holds the workflow too
 schema: .venv/.runtime ## workflow/schemas from the types of the settings
 	$(BIN)/mtpd schema > workflow/schemas/experiment.schema.json
 
-report: .venv/.runtime ## results/demo/report.html
-	$(BIN)/snakemake --config experiments=demo --report results/demo/report.html
+report: .venv/.runtime ## results/demo/snakemake-report.html: Snakemake's own; report.html is there already
+	$(BIN)/snakemake --config experiments=demo --report results/demo/snakemake-report.html
 
 clean: ## remove results; what was trained stays in .mtpd-store (`mtpd store clean`)
 	rm -rf results .snakemake

@@ -7,7 +7,7 @@ Every path is below one results folder. The folders of an experiment::
     stages/<method>/<chain>/   one stage, named by the chain that it ends
     pairs/<method>/<name>.json how a teacher teaches the student by a method
     order.json  costs.json     the orders, and the costs that led to them
-    tables/  figures/
+    tables/  figures/  report.html
     made/<rule>/…              what each job's results were made from
 
 Beside them ``paper/`` has the tables and figures that experiments make together.
@@ -187,6 +187,11 @@ class Layout:
     def figure(self, name: str, suffix: str) -> Path:
         """A figure as ``png`` or ``pdf``."""
         return self.root / "figures" / f"{name}.{suffix}"
+
+    @property
+    def report(self) -> Path:
+        """The page with all that was found."""
+        return self.root / "report.html"
 
     def record(self, rule: str, names: tuple[str, ...]) -> Path:
         """What the results of a job were made from; ``names`` are those of its wildcards."""

@@ -38,3 +38,16 @@ def write_experiment(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Whole results made by hand with their report, a ReportCase; not to be changed."""
+    from report_case import ReportCase
+
+    from mtpd.steps.report import write_report
+
+    case = ReportCase(tmp_path_factory.mktemp("reported"))
+    case.put_all()
+    write_report(case.context)
+    return case

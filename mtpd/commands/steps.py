@@ -213,6 +213,18 @@ def cost_matrix(experiment: ExperimentName, results: Results) -> None:
 
 
 @steps.command()
+def report(experiment: ExperimentName, results: Results, threads: Threads = 1) -> None:
+    """Write the experiment's report, one page, of what there is of its results."""
+
+    def work(context: Context) -> None:
+        from mtpd.steps.report import write_report
+
+        write_report(context)
+
+    _make(experiment, results, threads, ("report",), work)
+
+
+@steps.command()
 def pretrained(experiment: ExperimentName, detector: DetectorName, results: Results) -> None:
     """Fetch the published weights that parts of a detector start from."""
 

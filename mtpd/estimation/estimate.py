@@ -164,6 +164,7 @@ def awaited_by_all(
 ) -> Iterable[Task]:
     """What the target ``all`` needs of an experiment once its order is known."""
     yield Task("results")
+    yield Task("report")
     if order_needs_costs(experiment):
         yield Task("cost_matrix")
     for member, chain in chains.items():

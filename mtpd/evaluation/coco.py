@@ -6,6 +6,7 @@ those of pycocotools.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -56,9 +57,7 @@ def coco_figures(annotations: Path, detections: Path, kind: Kind) -> CocoFigures
 
 def figures_of(truth: COCO, found: list[dict[str, Any]], kind: Kind) -> CocoFigures:
     """As :func:`coco_figures`, of annotations and detections in memory."""
-    evaluation = COCOeval(truth, _results(truth, found), kind)
-    evaluation.evaluate()
-    evaluation.accumulate()
+    evaluation = _evaluated(truth, found, kind)
     evaluation.summarize()
     values = (_measured(value) for value in evaluation.stats)
     return CocoFigures(
@@ -67,12 +66,62 @@ def figures_of(truth: COCO, found: list[dict[str, Any]], kind: Kind) -> CocoFigu
     )
 
 
+@dataclass(frozen=True)
+class PrecisionCurves:
+    """Precision of boxes by recall, as fractions.
+
+    Attributes:
+        recalls: (101,), from 0 to 1.
+        classes: Name of every category that has objects → IoU → (101,) precisions.
+    """
+
+    recalls: np.ndarray
+    classes: dict[str, dict[float, np.ndarray]]
+
+    def mean(self, iou: float) -> np.ndarray | None:
+        """Mean precision (101,) of all classes at ``iou``; None: no class has objects."""
+        curves = [own[iou] for own in self.classes.values()]
+        return np.mean(curves, axis=0) if curves else None
+
+
+def precision_curves(
+    instances: dict[str, Any], found: list[dict[str, Any]], ious: Sequence[float] = (0.5, 0.75)
+) -> PrecisionCurves:
+    """The curves that COCO's AP at these IoU thresholds is the mean of, for objects of all sizes.
+
+    Args:
+        instances: A COCO instances JSON.
+        found: Boxes in COCO's results format.
+        ious: Some of COCO's thresholds: 0.5, 0.55, … 0.95.
+    """
+    truth = ground_truth(instances)
+    evaluation = _evaluated(truth, found, "bbox")
+    # IoU thresholds, recalls, categories, areas, numbers of detections
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]
+    places = {iou: int(np.abs(evaluation.params.iouThrs - iou).argmin()) for iou in ious}
+    classes = {
+        truth.cats[category]["name"]: {
+            iou: precision[place, :, index] for iou, place in places.items()
+        }
+        for index, category in enumerate(evaluation.params.catIds)
+        if (precision[:, :, index] >= 0).all()
+    }
+    return PrecisionCurves(np.asarray(evaluation.params.recThrs), classes)
+
+
 def ground_truth(instances: dict[str, Any]) -> COCO:
     """Annotations that detections can be compared with, from a COCO instances JSON."""
     # pycocotools notes a match by the annotation's id, and takes the id 0 for none.
     for number, annotation in enumerate(instances["annotations"], start=1):
         annotation["id"] = number
     return _indexed(instances)
+
+
+def _evaluated(truth: COCO, found: list[dict[str, Any]], kind: Kind) -> COCOeval:
+    evaluation = COCOeval(truth, _results(truth, found), kind)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation
 
 
 def _results(truth: COCO, found: list[dict[str, Any]]) -> COCO:

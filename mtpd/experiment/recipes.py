@@ -22,7 +22,13 @@ from mtpd.data.sources import PROTOCOLS, source_content, splits_of
 from mtpd.digests import UNKNOWN, Digests
 from mtpd.errors import UserError
 from mtpd.experiment.orders import known_chains
-from mtpd.experiment.runs import order_needs_costs, order_settings, run_of, starts_afresh
+from mtpd.experiment.runs import (
+    has_undecided_orders,
+    order_needs_costs,
+    order_settings,
+    run_of,
+    starts_afresh,
+)
 from mtpd.files import digest_of, read_json
 from mtpd.layout import Layout, ModelFolder
 from mtpd.settings.data import ShapesData, VocData, keeps_empty_images
@@ -185,6 +191,7 @@ class Recipes:
             ),
             "results": self.results,
             "cost_matrix": self.cost_matrix,
+            "report": self.report,
         }
 
     def of(self, task: Task) -> Recipe:
@@ -417,6 +424,28 @@ class Recipes:
             return order_settings(self.experiment)
 
         return Recipe(Task("cost_matrix"), content, layout.root, files, inputs)
+
+    def report(self) -> Recipe:
+        """The experiment's page: what the table is made from, detections, orders and models."""
+        layout, table = self.layout, self.results()
+        models: dict[Task, ModelFolder] = {
+            Task("evaluate_detector", (name,)): layout.detector(name)
+            for name in self.experiment.detectors
+        }
+        for member, chain in known_chains(self.experiment, layout).items():
+            names = (run_of(self.experiment, member).method, str(chain))
+            models[Task("evaluate_stage", names)] = layout.stage(*names)
+        inputs = {**table.inputs, **self._splits("val", "test"), "classes": Prepared("classes")}
+        for task, folder in models.items():
+            for split in self._splits("val", "test"):
+                role = f"{' '.join(task.names)}: detections on {split}"
+                inputs[role] = Made(folder.detections_of(split, "bbox"), task)
+        if has_undecided_orders(self.experiment):
+            inputs["order"] = Made(layout.order, Task("order"))
+        if order_needs_costs(self.experiment):
+            inputs["costs"] = Made(layout.costs, Task("costs"))
+        files = (layout.report.name,)
+        return Recipe(Task("report"), table.content, layout.root, files, inputs)
 
     def config(self, name: str) -> Config:
         """The detector's own config with the experiment's options; not to be changed."""

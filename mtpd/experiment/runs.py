@@ -69,6 +69,11 @@ def order_needs_costs(experiment: Experiment) -> bool:
     return bool(runs_by_costs(experiment))
 
 
+def has_undecided_orders(experiment: Experiment) -> bool:
+    """Whether any run's chain is not known from the settings alone."""
+    return len(chains_of_runs(experiment, {})) < len(all_members(experiment))
+
+
 def chains_of_runs(experiment: Experiment, orders: Mapping[str, Sequence[str]]) -> dict[str, Chain]:
     """Chain of every member of every run, as far as its teachers are known.
 

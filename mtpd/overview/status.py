@@ -149,6 +149,7 @@ def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentSt
         (layout.order, layout.log("order")),
         (layout.table("csv"), layout.log("results")),
         (layout.figure("costs", "pdf"), layout.log("cost_matrix")),
+        (layout.report, layout.log("report")),
     ]
     return ExperimentStatus(layout.root, tuple(detectors), tuple(runs), _failures(own))
 

@@ -40,12 +40,7 @@ def with_means(table: pd.DataFrame, members: Mapping[str, Sequence[str]]) -> pd.
 
 def write_table(table: pd.DataFrame, csv: Path, markdown: Path, latex: Path) -> None:
     """Write ``table`` three times; AP in percent with one decimal, missing cells as a dash."""
-    shown = table.dropna(axis="columns", how="all").copy()
-    for column in shown.columns.intersection(PERCENT):
-        deviations = shown.pop(f"{column}{DEVIATION}") if f"{column}{DEVIATION}" in shown else None
-        shown[column] = shown[column].map(lambda v: "–" if pd.isna(v) else f"{100 * v:.1f}")
-        if deviations is not None:
-            shown[column] += deviations.map(lambda v: "" if pd.isna(v) else f" ± {100 * v:.1f}")
+    shown = in_percent(table)
     with whole_file(csv) as temporary:
         table.to_csv(temporary, index=False)
     with whole_file(markdown) as temporary:
@@ -59,3 +54,14 @@ def write_table(table: pd.DataFrame, csv: Path, markdown: Path, latex: Path) -> 
             escape="latex", na_rep="–", formatter=dict.fromkeys(numbers, "{:g}")
         )
         temporary.write_text(style.to_latex(hrules=True))
+
+
+def in_percent(table: pd.DataFrame) -> pd.DataFrame:
+    """``table`` without empty columns, and with what is given in percent as text."""
+    shown = table.dropna(axis="columns", how="all").copy()
+    for column in shown.columns.intersection(PERCENT):
+        deviations = shown.pop(f"{column}{DEVIATION}") if f"{column}{DEVIATION}" in shown else None
+        shown[column] = shown[column].map(lambda v: "–" if pd.isna(v) else f"{100 * v:.1f}")
+        if deviations is not None:
+            shown[column] += deviations.map(lambda v: "" if pd.isna(v) else f" ± {100 * v:.1f}")
+    return shown

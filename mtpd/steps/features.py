@@ -61,14 +61,14 @@ def _features(model: Any, dataset: Any, identity: CacheIdentity) -> Features:
             sampled = sample_levels(
                 dict(zip(strides, maps, strict=True)),
                 sample_points(identity.seed, image_id, identity.points),
-                _image_shape(data["data_samples"][0]),
+                image_shape(data["data_samples"][0]),
             )
             for stride, values in sampled.items():
                 rows[stride].append(values)
     return {stride: np.stack(values) for stride, values in rows.items()}
 
 
-def _image_shape(sample: Any) -> tuple[float, float]:
+def image_shape(sample: Any) -> tuple[float, float]:
     """Height and width of the resized image, without what a pipeline may have padded it by."""
     (height, width), (by_width, by_height) = sample.ori_shape[:2], sample.scale_factor
     return height * by_height, width * by_width

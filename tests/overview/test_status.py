@@ -361,7 +361,7 @@ def test_a_failure_after_training_is_shown(status: Any, layout: Layout, step: st
     assert student(status()).failures == ()
 
 
-@pytest.mark.parametrize("step", ["data", "costs", "order", "results"])
+@pytest.mark.parametrize("step", ["data", "costs", "order", "results", "report"])
 def test_a_failure_of_the_whole_experiment_is_shown(status: Any, layout: Layout, step: str) -> None:
     write(layout.log(step), USER_ERROR)
     found = status()

@@ -67,8 +67,8 @@ def test_a_dry_run_counts_what_it_plans(project: Project, monkeypatch: pytest.Mo
 def test_what_waits_for_an_order_is_added(project: Project) -> None:
     project.write(UNDECIDED)
     jobs = len(planned(project))
-    # Three stages, an evaluation, the table and the figure of the costs.
-    assert said(project) == ("≤", jobs + 6, jobs + 6)
+    # Three stages, an evaluation, the table, the figure of the costs and the report.
+    assert said(project) == ("≤", jobs + 7, jobs + 7)
     table = "results/micro/tables/results.csv"
     assert said(project, table) == ("≤", len(planned(project, table)) + 4, ANY)
     # Of what is asked for here, nothing waits.

@@ -37,7 +37,7 @@ def test_everything_is_there(finished: Project) -> None:
     assert list(table["epochs"][4:]) == ["1+1+1", "1+1"]
     assert table["AP"].between(0, 1).all()
     assert (table[["parameters (M)", "FLOPs (G)", "latency (ms)"]] > 0).all(axis=None)
-    for file in ("tables/results.md", "tables/results.tex", "figures/val_ap.png"):
+    for file in ("tables/results.md", "tables/results.tex", "figures/val_ap.png", "report.html"):
         assert (finished.results / file).stat().st_size > 100
 
 
@@ -81,12 +81,16 @@ def test_a_second_run_does_nothing(finished: Project) -> None:
 DELETED = [
     (
         "stages/fm/a/student.pth",
-        ["all", "evaluate_stage fm a+b", "results", "stage fm a", "stage fm a+b"],
+        ["all", "evaluate_stage fm a+b", "report", "results", "stage fm a", "stage fm a+b"],
     ),
-    ("stages/fm/a+b/student.pth", ["all", "evaluate_stage fm a+b", "results", "stage fm a+b"]),
-    ("stages/fm/c/metrics.json", ["all", "evaluate_stage fm c", "results"]),
-    ("stages/fm/c/detections", ["all", "evaluate_stage fm c", "results"]),
+    (
+        "stages/fm/a+b/student.pth",
+        ["all", "evaluate_stage fm a+b", "report", "results", "stage fm a+b"],
+    ),
+    ("stages/fm/c/metrics.json", ["all", "evaluate_stage fm c", "report", "results"]),
+    ("stages/fm/c/detections", ["all", "evaluate_stage fm c", "report", "results"]),
     ("figures/val_ap.png", ["all", "results"]),
+    ("report.html", ["all", "report"]),
 ]
 
 
@@ -112,19 +116,21 @@ def test_what_is_missing_runs_also_after_what_has_changed(finished: Project) -> 
             "methods.fm.training",
             {"epochs": 2},
             ["check_pair fm a", "check_pair fm b", "check_pair fm c", "evaluate_stage fm a+b",
-             "evaluate_stage fm c", "results", "stage fm a", "stage fm a+b", "stage fm c"],
+             "evaluate_stage fm c", "report", "results", "stage fm a", "stage fm a+b",
+             "stage fm c"],
         ),
         (
             "methods.fm.losses",
             [{"type": "feature_matching", "weight": 0.3}],
             ["check_pair fm a", "check_pair fm b", "check_pair fm c", "evaluate_stage fm a+b",
-             "evaluate_stage fm c", "results", "stage fm a", "stage fm a+b", "stage fm c"],
+             "evaluate_stage fm c", "report", "results", "stage fm a", "stage fm a+b",
+             "stage fm c"],
         ),
         (
             "teachers.b.training",
             {"epochs": 2},
             ["check b", "check_pair fm b", "evaluate_detector b", "evaluate_stage fm a+b",
-             "results", "stage fm a+b", "train b"],
+             "report", "results", "stage fm a+b", "train b"],
         ),
         ("ordering.points", 9, []),  # no run's order depends on features
         ("description", "other words", []),

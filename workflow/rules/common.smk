@@ -250,7 +250,7 @@ def awaited(experiment, name, chains):
     if name in WORKFLOW.experiments and whole:
         yield from everything
     elif any(
-        job.rule.name == "results" and job.wildcards.experiment == name
+        job.rule.name in ("results", "report") and job.wildcards.experiment == name
         for job in planned
     ):
         yield from (task for task in everything if task.rule == "evaluate_stage")
@@ -353,11 +353,13 @@ def chains_of(name):
     """Chain of every run and seed; waits for the order where the settings do not decide."""
     experiment = experiment_named(name)
     chains = decided_chains_of(name)
-    members = runs.all_members(experiment)
-    if len(chains) < len(members):
+    if runs.has_undecided_orders(experiment):
         order = checkpoints.order.get(experiment=name).output.order
         decided = read_json(Path(order))["runs"]
-        chains = {member: Chain.parse(decided[member]["chain"]) for member in members}
+        chains = {
+            member: Chain.parse(decided[member]["chain"])
+            for member in runs.all_members(experiment)
+        }
     return chains
 
 
@@ -406,6 +408,21 @@ def table_histories(wildcards):
     """Trainings that the table counts."""
     name = wildcards.experiment
     return [model.history for model in models_of(name, chains_of(name))]
+
+
+def report_inputs(wildcards):
+    """What the report is made from. Detections are named by their folder, which is what jobs make."""
+    name, layout = wildcards.experiment, layout_of(wildcards)
+    experiment, chains = experiment_named(name), chains_of(name)
+    models, evaluated = models_of(name, chains), evaluated_models_of(name, chains)
+    return [
+        *(model.weights for model in models),
+        *(model.history for model in models),
+        *(model.metrics for model in evaluated),
+        *(model.detections for model in evaluated),
+        *([layout.order] if runs.has_undecided_orders(experiment) else []),
+        *([layout.costs] if runs.order_needs_costs(experiment) else []),
+    ]
 
 
 def models_of(name, chains):
@@ -458,6 +475,7 @@ def products_of(name):
     return [
         *(layout.table(kind) for kind in ("csv", "md", "tex")),
         *(layout.figure(figure, kind) for figure in figures for kind in ("png", "pdf")),
+        layout.report,
         *model_products_of(name, chains_of(name)),
     ]
 

@@ -42,3 +42,20 @@ rule cost_matrix:
         **resources_of("small"),
     shell:
         "log_to {log:q} mtpd cost-matrix {wildcards.experiment:q}"
+
+
+# One page. Models run on one image, on the CPU, in the memory of an evaluation.
+rule report:
+    input:
+        made=steady("report", report_inputs),
+        changes=changes("report"),
+    output:
+        PATHS.report,
+    log:
+        PATHS.log("report"),
+    threads: asks("small", "threads")
+    resources:
+        mem_mb=asks("infer", "mem_mb"),
+        runtime=asks("infer", "runtime"),
+    shell:
+        "log_to {log:q} mtpd report {wildcards.experiment:q} --threads {threads}"
