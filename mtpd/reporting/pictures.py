@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,6 +76,23 @@ def draw_boxes(
     for i in order:
         text = classes[names[i]] if scores is None else f"{classes[names[i]]} {sure[i]:.2f}"
         _write(canvas, text, corners[i], colour_of(int(names[i])), font, picture.size)
+    return np.asarray(picture)
+
+
+def side_by_side(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
+    """Images of one size (height, width, 3) beside each other, each under its title."""
+    font = _font(14)
+    lines = [textwrap.wrap(text, max(8, image.shape[1] // 9)) for text, image in panels]
+    head = 18 * max(len(own) for own in lines) + 8
+    height, gap = head + max(image.shape[0] for _, image in panels), 8
+    width = sum(image.shape[1] for _, image in panels) + gap * (len(panels) - 1)
+    picture = Image.new("RGB", (width, height), (255, 255, 255))
+    canvas = ImageDraw.Draw(picture)
+    left = 0
+    for own, (_, image) in zip(lines, panels, strict=True):
+        canvas.multiline_text((left + 2, 3), "\n".join(own), fill=(0, 0, 0), font=font)
+        picture.paste(Image.fromarray(image), (left, head))
+        left += image.shape[1] + gap
     return np.asarray(picture)
 
 
