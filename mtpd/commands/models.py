@@ -26,6 +26,14 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; auto: a GPU i
 models = typer.Typer()
 
 
+class Runtimes(StrEnum):
+    """What computes a model."""
+
+    torch = "torch"
+    onnx = "onnx"
+    int8 = "int8"
+
+
 class ExportFormat(StrEnum):
     """What a model can be handed on as."""
 
@@ -161,3 +169,58 @@ def compare_command(
     if out is not None:
         write_comparison(comparison, detections, data, out, score_threshold, images)
         typer.echo(f"written: {out}")
+
+
+@models.command("benchmark")
+def benchmark_command(
+    names: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Models, as the other commands take.")
+    ],
+    results: Results,
+    experiment: Annotated[
+        str | None,
+        typer.Option(help="Whose data they are measured on; none: that of the first model named."),
+    ] = None,
+    runtime: Annotated[
+        list[Runtimes] | None,
+        typer.Option(help="Only this one: torch, onnx or int8; may stand several times."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="val, test or train; none: the one of the results table.")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="AP of the first so many images; none: of all.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Of the throughput.")] = 8,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of each measurement.")] = 2.0,
+    device: Device = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the ONNX files and benchmark.json.")
+    ] = None,
+) -> None:
+    """Measure speed, memory and AP of models with PyTorch, ONNX Runtime and 8-bit integers."""
+    from mtpd.overview.models import find_model
+
+    log_warnings()
+    found = [find_model(name, results) for name in names]
+    from mtpd.reporting.benchmark import print_benchmark
+    from mtpd.reporting.data_check import image_progress
+    from mtpd.reporting.using import print_model
+    from mtpd.steps.benchmark import ALLOWED_DROP, RUNTIMES, Settings, benchmark
+    from mtpd.steps.models import experiment_of
+
+    for model in found:
+        print_model(model)
+    chosen = tuple(name for name in RUNTIMES if not runtime or name in [r.value for r in runtime])
+    settings = Settings(chosen, device, batch_size, seconds, images, split)
+    with image_progress() as progress:
+        rows, data = benchmark(
+            found, experiment_of(found, experiment), results, settings, out, progress
+        )
+    where = f"{len(data.images)} images of {data.name}"
+    print_benchmark(
+        [(row.model, row.runtime, row.ap, row.speed, row.file_mb, row.holds_ap) for row in rows],
+        where,
+        batch_size,
+        ALLOWED_DROP,
+    )

@@ -78,6 +78,12 @@ class Description(BaseModel):
     source: dict[str, Any]
     check: dict[str, Any]
 
+    def canvas_for(self, resized: np.ndarray) -> tuple[int, int]:
+        """Height and width of the graph's images that hold a resized image."""
+        if self.canvas is not None:
+            return self.canvas
+        return canvas_of(resized.shape[0], resized.shape[1], self.multiple_of)
+
 
 class OnnxDetector:
     """A detector that ONNX Runtime computes.
@@ -110,7 +116,7 @@ class OnnxDetector:
         resized = [self.resized(image) for image in images]
         groups: dict[tuple[int, int], list[int]] = {}
         for place, image in enumerate(resized):
-            groups.setdefault(self._canvas_of(image), []).append(place)
+            groups.setdefault(self.description.canvas_for(image), []).append(place)
         found: dict[int, Found] = {}
         for canvas, places in groups.items():
             outputs = self.run([resized[i] for i in places], canvas)
@@ -124,11 +130,6 @@ class OnnxDetector:
         batch, sizes = on_canvas(resized, canvas)
         outputs: list[np.ndarray] = self.session.run(None, {"images": batch, "sizes": sizes})
         return outputs
-
-    def _canvas_of(self, image: np.ndarray) -> tuple[int, int]:
-        if self.description.canvas is not None:
-            return self.description.canvas
-        return canvas_of(image.shape[0], image.shape[1], self.description.multiple_of)
 
     def _in_image(
         self, outputs: Sequence[np.ndarray], resized: Iterable[int], shape: Iterable[int]

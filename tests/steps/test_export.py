@@ -173,6 +173,7 @@ def overlap(a: torch.Tensor, b: torch.Tensor) -> float:
     return common / (sum(areas) - common)
 
 
+PAD = "dict(type='Pad', size_divisor=32)"
 DESCRIPTION = Description(
     classes=CLASSES,
     resize={"scale": (96, 64), "keep_ratio": True},
