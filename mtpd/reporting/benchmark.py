@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mtpd.evaluation.speed_of_use import Speed
+from mtpd.reporting.using import plain_console
 
 Measured = tuple[str, str, float | None, Speed, float, bool | None]
 """Model, runtime, AP, speed, size of the file in MB, and whether integers hold the AP."""
@@ -21,7 +22,7 @@ def print_benchmark(
     console: Console | None = None,
 ) -> None:
     """Print a row for every model and runtime, and say of integers whether they hold the AP."""
-    console = console or Console(highlight=False)
+    console = console or plain_console()
     columns = ("model", "runtime", f"AP ({data})", "latency ms", f"images/s, {batch} at a time")
     table = Table(*columns, "memory MB", "file MB")
     for model, runtime, ap, speed, size, _ in rows:
@@ -40,4 +41,5 @@ def print_benchmark(
         if holds is not None:
             verdict = "hold the AP" if holds else "do not hold the AP"
             limit = f"{100 * allowed:g} points"
-            console.print(f"{model}: 8-bit integers {verdict} (at most {limit} less allowed)")
+            line = f"{model}: 8-bit integers {verdict} (at most {limit} less allowed)"
+            console.print(line, soft_wrap=True)

@@ -14,6 +14,7 @@ from mtpd.evaluation.image_scores import ImageScore
 from mtpd.evaluation.metrics import SPLIT_METRICS
 from mtpd.overview.models import Model
 
+WIDTH_OF_FILES = 140
 SHOWN = 5
 """Unreadable images that are named one by one."""
 
@@ -82,5 +83,8 @@ def _difference(first: float | None, second: float | None) -> str:
 
 
 def plain_console() -> Console:
-    """A console that colours nothing by itself."""
-    return Console(highlight=False)
+    """A console that colours nothing by itself; in a file, lines may be long."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_FILES
+    return console

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.text import Text
 from torch.export import Dim, ExportedProgram
 
@@ -34,6 +33,7 @@ from mtpd.detectors.inference import TorchDetector, load_detector, read_image
 from mtpd.errors import UserError
 from mtpd.files import read_json, sha256_of, whole_file, write_json
 from mtpd.overview.models import Model
+from mtpd.reporting.using import plain_console
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def export(
 
 def print_exported(exported: Exported) -> None:
     """Say what was written, and how it compares."""
-    check, console = exported.check, Console(highlight=False)
+    check, console = exported.check, plain_console()
     lines = [
         f"check: {check.detections} detections in {check.images} images ({check.from_where}); "
         "largest differences from PyTorch:",
