@@ -19,7 +19,7 @@ GOLDEN = 0.618033988749895
 """Steps around the colour circle by this part of it never come near to each other soon."""
 
 SMALLEST_TEXT, LARGEST_TEXT = 10, 32
-TEXT_OF_IMAGE = 1 / 40
+TEXT_OF_IMAGE = 1 / 32
 """Height of the text as a part of the shorter side."""
 
 
@@ -69,7 +69,7 @@ def draw_boxes(
     canvas = ImageDraw.Draw(picture)
     size = round(min(LARGEST_TEXT, max(SMALLEST_TEXT, TEXT_OF_IMAGE * min(picture.size))))
     font = _font(size)
-    width = max(1, size // 6)
+    width = max(1, size // 5)
     for i in order:
         colour = colour_of(int(names[i]))
         canvas.rectangle(_inside(corners[i], picture.size), outline=colour, width=width)

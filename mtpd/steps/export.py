@@ -17,9 +17,9 @@ from torch.export import Dim, ExportedProgram
 
 from mtpd import __version__
 from mtpd.data.media import find_media
+from mtpd.detectors.agreement import BOXES_TOLERANCE, SCORES_TOLERANCE, Check, compare
 from mtpd.detectors.export_ops import onnx_translations
 from mtpd.detectors.exportable import ExportableDetector
-from mtpd.detectors.found import Found
 from mtpd.detectors.handed_on import (
     MASK_THRESHOLD,
     Description,
@@ -50,45 +50,7 @@ EXAMPLE = 160, 288
 """Height and width of the images that a graph is traced with: they differ on every level, and no
 level has a side of one pixel, so that nothing is taken for fixed."""
 
-BOXES_TOLERANCE = 0.1
-SCORES_TOLERANCE = 0.001
 CHECKED_IMAGES = 8
-
-
-@dataclass(frozen=True)
-class Check:
-    """How far the detections of two ways to compute a detector are apart.
-
-    Attributes:
-        images: How many were compared.
-        from_where: What they are.
-        detections: How many PyTorch found in them.
-        boxes_px: Largest difference of a corner in pixels.
-        scores: Largest difference of a score.
-        masks: Largest part of a mask's pixels that differ; None: no masks.
-        alone: Detections that have no counterpart and no score at the lower edge.
-        boxes_tolerance_px: Of ``boxes_px``.
-        scores_tolerance: Of ``scores``.
-    """
-
-    images: int
-    from_where: str
-    detections: int
-    boxes_px: float
-    scores: float
-    masks: float | None
-    alone: int
-    boxes_tolerance_px: float = BOXES_TOLERANCE
-    scores_tolerance: float = SCORES_TOLERANCE
-
-    @property
-    def has_passed(self) -> bool:
-        """Whether all differences are within their tolerances."""
-        return (
-            not self.alone
-            and self.boxes_px <= self.boxes_tolerance_px
-            and self.scores <= self.scores_tolerance
-        )
 
 
 @dataclass(frozen=True)
@@ -216,33 +178,6 @@ def write_onnx(program: ExportedProgram, path: Path, has_masks: bool) -> None:
         )
         assert found is not None
         found.save(str(path))
-
-
-def compare(
-    expected: Sequence[Found], found: Sequence[Found], from_where: str, description: Description
-) -> Check:
-    """Compare what two ways to compute a detector have found in the same images."""
-    boxes, scores, masks, alone = [0.0], [0.0], [0.0], 0
-    for one, other in zip(expected, found, strict=True):
-        pairs, left = _paired(one, other)
-        full = max(len(one), len(other)) >= description.detections
-        lowest = min((*one.scores.tolist(), *other.scores.tolist()), default=0.0)
-        edge = (lowest if full else description.score_threshold) + SCORES_TOLERANCE
-        alone += sum(1 for score in left if score > edge)
-        for i, j in pairs:
-            boxes.append(float(np.abs(one.boxes[i] - other.boxes[j]).max()))
-            scores.append(float(np.abs(one.scores[i] - other.scores[j])))
-            if one.masks is not None and other.masks is not None:
-                masks.append(float((one.masks[i] != other.masks[j]).mean()))
-    return Check(
-        images=len(expected),
-        from_where=from_where,
-        detections=sum(len(one) for one in expected),
-        boxes_px=max(boxes),
-        scores=max(scores),
-        masks=None if description.mask_threshold is None else max(masks),
-        alone=alone,
-    )
 
 
 def check_images(
@@ -376,25 +311,6 @@ def _raise_threshold(model: Any, threshold: float) -> None:
     """Set the lowest score of what ``model`` gives."""
     head = model.roi_head if hasattr(model, "roi_head") else model.bbox_head
     head.test_cfg.score_thr = threshold
-
-
-def _paired(one: Found, other: Found) -> tuple[list[tuple[int, int]], list[float]]:
-    """Detections of the same class that are nearest to each other, and scores of the others."""
-    if not len(one) or not len(other):
-        return [], [*one.scores.tolist(), *other.scores.tolist()]
-    distances = np.abs(one.boxes[:, None] - other.boxes[None]).max(-1)
-    distances += 100 * np.abs(one.scores[:, None] - other.scores[None])
-    distances[one.labels[:, None] != other.labels[None]] = np.inf
-    pairs: list[tuple[int, int]] = []
-    taken: set[int] = set()
-    for i, row in enumerate(distances):
-        j = min((j for j in range(len(other)) if j not in taken), key=row.__getitem__, default=-1)
-        if j >= 0 and row[j] <= 10 * BOXES_TOLERANCE:
-            pairs.append((i, j))
-            taken.add(j)
-    matched = {i for i, _ in pairs}
-    left = [float(s) for i, s in enumerate(one.scores) if i not in matched]
-    return pairs, left + [float(s) for j, s in enumerate(other.scores) if j not in taken]
 
 
 def _generated(resizing: Resizing, number: int) -> list[np.ndarray]:

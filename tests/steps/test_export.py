@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from micro import PROJECT
 from saved_models import CLASSES, KINDS, save_detector, save_images
 
+from mtpd.detectors.agreement import compare
 from mtpd.detectors.export_ops import nms_mask
 from mtpd.detectors.exportable import ExportableDetector
 from mtpd.detectors.found import Found
 from mtpd.detectors.handed_on import Description, describe, load_onnx, paste
 from mtpd.detectors.inference import load_detector, read_image
 from mtpd.errors import UserError
-from mtpd.files import read_json
 from mtpd.layout import ModelFolder
 from mtpd.overview.models import Model
-from mtpd.steps.export import compare, export
+from mtpd.steps.export import export
 from mtpd.steps.models import open_detector
 from mtpd.steps.predict import predict
 
@@ -101,30 +102,31 @@ def test_onnx_runtime_finds_the_same(exported: Any, images: list[Path]) -> None:
             np.testing.assert_allclose(one.boxes, other.boxes, atol=0.01)
 
 
-def test_the_json_beside_is_enough_to_use_it_without_this_project(
-    exported: Any, images: list[Path]
+def test_the_code_of_the_page_needs_the_two_files_only(
+    exported: Any, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import onnxruntime
-
     folder, result = exported
-    beside = read_json(describe(result.path))
-    session = onnxruntime.InferenceSession(result.path)
-    image = cv2.cvtColor(cv2.imread(str(images[1])), cv2.COLOR_BGR2RGB)
-    height, width = image.shape[:2]
-    long, short = max(beside["resize"]["scale"]), min(beside["resize"]["scale"])
-    factor = min(long / max(height, width), short / min(height, width))
-    size = int(width * factor + 0.5), int(height * factor + 0.5)
-    canvas = np.zeros((1, 3, *(-(-side // 32) * 32 for side in size[::-1])), np.uint8)
-    canvas[0, :, : size[1], : size[0]] = cv2.resize(image, size).transpose(2, 0, 1)
-    inputs = {"images": canvas, "sizes": np.array([size[::-1]])}
-    boxes, scores, labels = session.run(["boxes", "scores", "labels"], inputs)
-    kept = labels[0] >= 0
-    corners = boxes[0][kept] * np.tile([width / size[0], height / size[1]], 2)
-    detector = load_detector(folder.weights, folder.config, "cpu")
-    [expected] = detector.predict([image])
-    np.testing.assert_allclose(corners, expected.boxes, atol=0.01)
-    np.testing.assert_allclose(scores[0][kept], expected.scores, atol=1e-4)
-    assert [beside["classes"][i] for i in labels[0][kept]] == [CLASSES[i] for i in expected.labels]
+    for source, name in (
+        (result.path, "student.onnx"),
+        (describe(result.path), "student.json"),
+        (images[1], "photo.jpg"),
+    ):
+        (tmp_path / name).write_bytes(source.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    page = (PROJECT / "docs" / "using.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert "mtpd" not in code
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    [expected] = load_detector(folder.weights, folder.config, "cpu").predict(
+        [read_image(images[1])]
+    )
+    kept = namespace["labels"][0] >= 0
+    factors = np.tile([namespace["width"], namespace["height"]], 2) / np.tile(namespace["size"], 2)
+    np.testing.assert_allclose(namespace["boxes"][0][kept] * factors, expected.boxes, atol=0.01)
+    np.testing.assert_allclose(namespace["scores"][0][kept], expected.scores, atol=1e-4)
+    assert np.array_equal(namespace["labels"][0][kept], expected.labels)
+    assert namespace["about"]["classes"] == list(CLASSES)
 
 
 def test_an_onnx_file_predicts_as_a_model(
@@ -138,6 +140,7 @@ def test_an_onnx_file_predicts_as_a_model(
     assert sum(found.objects.values()) > 0
 
 
+@pytest.mark.slow
 def test_a_program_of_torch_export_finds_the_same(tmp_path: Path, images: list[Path]) -> None:
     folder = save_detector(tmp_path, ORDINARY)
     path = tmp_path / "small.pt2"
