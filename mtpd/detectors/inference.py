@@ -42,7 +42,11 @@ class TorchDetector:
         self.config, self.classes, self.device = config, classes, device
         self.model: Any = model.to(device).eval()
         self.steps = test_steps(config)
-        self._pipeline = Compose(self.steps)
+        try:
+            self._pipeline = Compose(self.steps)
+        except Exception as error:  # a step may be of any kind
+            problem = f"its test pipeline cannot be built ({error})"
+            raise UserError(config.filename, problem, "mend the config") from error
 
     @property
     def has_masks(self) -> bool:

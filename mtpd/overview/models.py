@@ -48,6 +48,14 @@ class Model:
     experiment: str | None = None
     remark: str = ""
 
+    @property
+    def file_name(self) -> str:
+        """Its name as a part of file names, without a suffix."""
+        if self.experiment is not None:
+            return self.name.replace("/", "-")
+        generic = self.weights.stem in ("student", "model")
+        return self.weights.absolute().parent.name if generic else self.weights.stem
+
 
 def find_model(given: str | Path, results: Path | None = None, config: Path | None = None) -> Model:
     """The files that ``given`` means. Nothing is loaded.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ GOLDEN = 0.618033988749895
 """Steps around the colour circle by this part of it never come near to each other soon."""
 
 SMALLEST_TEXT, LARGEST_TEXT = 10, 32
-TEXT_OF_IMAGE = 1 / 40
+TEXT_OF_IMAGE = 1 / 32
 """Height of the text as a part of the shorter side."""
 
 
@@ -68,13 +69,30 @@ def draw_boxes(
     canvas = ImageDraw.Draw(picture)
     size = round(min(LARGEST_TEXT, max(SMALLEST_TEXT, TEXT_OF_IMAGE * min(picture.size))))
     font = _font(size)
-    width = max(1, size // 6)
+    width = max(1, size // 5)
     for i in order:
         colour = colour_of(int(names[i]))
         canvas.rectangle(_inside(corners[i], picture.size), outline=colour, width=width)
     for i in order:
         text = classes[names[i]] if scores is None else f"{classes[names[i]]} {sure[i]:.2f}"
         _write(canvas, text, corners[i], colour_of(int(names[i])), font, picture.size)
+    return np.asarray(picture)
+
+
+def side_by_side(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
+    """Images of one size (height, width, 3) beside each other, each under its title."""
+    font = _font(14)
+    lines = [textwrap.wrap(text, max(8, image.shape[1] // 9)) for text, image in panels]
+    head = 18 * max(len(own) for own in lines) + 8
+    height, gap = head + max(image.shape[0] for _, image in panels), 8
+    width = sum(image.shape[1] for _, image in panels) + gap * (len(panels) - 1)
+    picture = Image.new("RGB", (width, height), (255, 255, 255))
+    canvas = ImageDraw.Draw(picture)
+    left = 0
+    for own, (_, image) in zip(lines, panels, strict=True):
+        canvas.multiline_text((left + 2, 3), "\n".join(own), fill=(0, 0, 0), font=font)
+        picture.paste(Image.fromarray(image), (left, head))
+        left += image.shape[1] + gap
     return np.asarray(picture)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mtpd.reporting.pictures import colour_of, draw_boxes
+from mtpd.reporting.pictures import colour_of, draw_boxes, side_by_side
 
 CLASSES = ("circle", "square")
 GREY = np.full((60, 80, 3), 120, np.uint8)
@@ -64,3 +64,11 @@ def test_small_images_are_drawn_larger() -> None:
 
 def test_classes_have_colours_of_their_own() -> None:
     assert len({colour_of(label) for label in range(80)}) == 80
+
+
+def test_pictures_stand_beside_each_other_under_their_titles() -> None:
+    picture = side_by_side([("one", GREY), ("a much longer title than the picture is wide", GREY)])
+    assert picture.shape[1] == 80 + 8 + 80
+    assert np.array_equal(picture[-60:, :80], GREY)
+    assert np.array_equal(picture[-60:, 88:], GREY)
+    assert (picture[: picture.shape[0] - 60] < 100).any()

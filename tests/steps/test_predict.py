@@ -181,6 +181,7 @@ def test_an_image_is_turned_as_its_exif_says(tmp_path: Path) -> None:
     [
         (("test_dataloader", "other"), "has no test_dataloader"),
         (("LoadImageFromFile", "LoadImageFromWeb"), "begins with LoadImageFromWeb"),
+        (("keep_ratio=", "keep_ration="), "its test pipeline cannot be built"),
         (("model =", "detector ="), "defines no model"),
         (("type='MaskRCNN'", "type='Nothing'"), "makes no detector"),
         (("rpn_head=", "rpn_head=="), "cannot be read"),
