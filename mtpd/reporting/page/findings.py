@@ -79,13 +79,18 @@ def _first(student: str, split: str, measured: Mapping[Role, Measured], score: s
     before = _value(baseline, score)
     if chain is None:
         return f"Without a teacher {student} has {before} on {split}; no run has a teacher yet."
+    taught = " and then ".join(chain.teachers)
+    if chain.mean is None:
+        return (
+            f"What {student} learns from {taught} is not measured yet; without a teacher it has"
+            f" {before} on {split}."
+        )
     others = [f"{before} without a teacher"]
     for role in ("alone", "direct"):
         other = measured.get(role)
         if other is not None:
             by = f"taught by {other.teachers[0]} alone" if other.teachers else "trained on alone"
             others.append(f"{_value(other, score)} {by}{_budget(chain, other)}")
-    taught = " and then ".join(chain.teachers)
     verb = "has taught" if len(chain.teachers) == 1 else "have taught"
     return (
         f"After {taught} {verb} it, {student} has {_value(chain, score)} on {split},"
