@@ -110,17 +110,25 @@ class Zoo(_Keys):
 class Config(_Keys):
     """The keys of ``config/config.yaml``. Relative paths are relative to the working folder."""
 
-    experiments: Annotated[tuple[Name, ...], BeforeValidator(_one_or_several)] = ()
+    experiments: Annotated[tuple[Name, ...], BeforeValidator(_one_or_several)] = Field(
+        default=(), description="Which experiments `snakemake` runs"
+    )
     folder: UserPath = Field(default=EXPERIMENTS, description="Of the experiments' YAML files")
-    results: UserPath = Path("results")
+    results: UserPath = Field(
+        default=Path("results"), description="Folder of everything that is produced"
+    )
     store: UserPath | None = Field(
         default=None, description="Folder of finished results; none: .mtpd-store beside results"
     )
     data_roots: Annotated[dict[Text, UserPath], BeforeValidator(_none_is_empty)] = Field(
         default_factory=dict, description="By experiment; in place of its data.root"
     )
-    zoo: Annotated[Zoo, BeforeValidator(_none_is_empty)] = Zoo()
-    paper_tables: UserPath = PAPER_TABLES
+    zoo: Annotated[Zoo, BeforeValidator(_none_is_empty)] = Field(
+        default=Zoo(), description="Where published weights are fetched from and kept"
+    )
+    paper_tables: UserPath = Field(
+        default=PAPER_TABLES, description="The file that describes the papers' tables and figures"
+    )
 
 
 class Workflow(Config):

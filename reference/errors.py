@@ -1,0 +1,191 @@
+"""The page of errors: every message that the code may give a user, as its template."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from reference.markdown import WRITTEN, table
+
+KINDS = ("UserError", "MachineError", "DivergedError", "SettingError")
+
+INTRODUCTION = f"""{WRITTEN}
+# Errors
+
+Every error that a user can cause, as it stands in the code. On the screen it is one line:
+
+```text
+error: WHERE: PROBLEM; REMEDY
+```
+
+*Where* is the file, and the key or the item inside it; "–" stands for the key that was being read.
+A part in braces, such as `{{path}}`, is filled in when the error happens. Several lines in one cell
+are alternatives.
+"""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One call that makes an error; each part may have several texts."""
+
+    file: str
+    line: int
+    where: tuple[str, ...]
+    problem: tuple[str, ...]
+    remedy: tuple[str, ...]
+
+
+def errors_page(project: Path) -> str:
+    """The page, as Markdown.
+
+    Args:
+        project: Folder of the project.
+    """
+    parts = [INTRODUCTION]
+    by_file: dict[str, list[Message]] = {}
+    for message in messages(project):
+        by_file.setdefault(message.file, []).append(message)
+    for file, found in sorted(by_file.items()):
+        rows = [(_cell(m.where), _cell(m.problem), _cell(m.remedy)) for m in found]
+        parts.append(f"## {file}\n\n{table(('where', 'problem', 'remedy'), rows)}")
+    return "\n".join(parts)
+
+
+def messages(project: Path) -> Iterator[Message]:
+    """The messages of all files, in the order of the files' lines.
+
+    Calls that only hand on another error's parts are left out.
+    """
+    for file in sorted((project / "mtpd").rglob("*.py")):
+        name = file.relative_to(project).as_posix()
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        found = [_message(name, call, Texts(tree, scopes)) for call, scopes in _calls(tree)]
+        yield from sorted(filter(None, found), key=lambda message: message.line)
+
+
+def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, tuple[ast.AST, ...]]]:
+    """Calls that make an error, each with the functions and comprehensions around it."""
+    opening = (ast.FunctionDef, ast.ListComp, ast.GeneratorExp)
+    stack: list[tuple[ast.AST, tuple[ast.AST, ...]]] = [(tree, ())]
+    while stack:
+        node, scopes = stack.pop()
+        if isinstance(node, ast.Call) and _called(node) in KINDS:
+            yield node, scopes
+        inner = (*scopes, node) if isinstance(node, opening) else scopes
+        stack.extend((child, inner) for child in ast.iter_child_nodes(node))
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+
+
+def _message(file: str, call: ast.Call, texts: Texts) -> Message | None:
+    if len(call.args) < 3 or any(isinstance(part, ast.Starred) for part in call.args):
+        return None
+    where, problem, remedy = (tuple(texts.of(part, call.lineno)) for part in call.args[:3])
+    if all(_is_filled_in(text) for text in (*problem, *remedy)):
+        return None
+    return Message(file, call.lineno, where, problem, remedy)
+
+
+def _is_filled_in(text: str) -> bool:
+    """Whether nothing of the text is known before the error happens."""
+    return text.startswith("{") and text.endswith("}") and text.count("{") == 1
+
+
+class Texts:
+    """What expressions of one place of a module may give, as texts.
+
+    What is filled in when the program runs stays as its source, in braces.
+
+    Args:
+        module: The whole module, for its constants and functions.
+        scopes: Functions and comprehensions around the place, the outermost first.
+    """
+
+    def __init__(self, module: ast.Module, scopes: tuple[ast.AST, ...]) -> None:
+        functions = [scope for scope in scopes if isinstance(scope, ast.FunctionDef)]
+        self._module = module
+        self._function = functions[-1] if functions else None
+        inner = scopes[scopes.index(functions[-1]) + 1 :] if functions else scopes
+        self._bound = {name for scope in inner for name in _targets(scope)}
+
+    def of(self, node: ast.expr, line: int) -> list[str]:
+        """All texts that ``node`` may give at ``line``."""
+        if isinstance(node, ast.Constant):
+            return [str(node.value)]
+        if isinstance(node, ast.JoinedStr):
+            return ["".join(parts) for parts in product(*map(self._part, node.values))]
+        if isinstance(node, ast.IfExp):
+            return [*self.of(node.body, line), *self.of(node.orelse, line)]
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            return [a + b for a in self.of(node.left, line) for b in self.of(node.right, line)]
+        return self._looked_up(node, line) or [f"{{{ast.unparse(node)}}}"]
+
+    def _part(self, node: ast.expr) -> list[str]:
+        if isinstance(node, ast.FormattedValue):
+            return self._looked_up(node.value, 0) or [f"{{{ast.unparse(node.value)}}}"]
+        return [str(node.value)] if isinstance(node, ast.Constant) else []
+
+    def _looked_up(self, node: ast.expr, line: int) -> list[str]:
+        """The texts behind a name or a call of the module's own, if all of them are known."""
+        values: list[ast.expr] = []
+        if isinstance(node, ast.Name) and node.id not in self._bound:
+            values = self._assigned(node.id, line) or _constants(self._module, node.id)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            values = _returns(self._module, node.func.id)
+        found = [text for value in values for text in self.of(value, line)]
+        known = all(text != "None" and not _is_filled_in(text) for text in found)
+        return list(dict.fromkeys(found)) if known else []
+
+    def _assigned(self, name: str, line: int) -> list[ast.expr]:
+        """What the function gives a name last before the line, if that is a text."""
+        before = [
+            (node.lineno, value)
+            for node in ast.walk(self._function or ast.Module([], []))
+            if isinstance(node, ast.Assign) and node.lineno < line
+            for value in _given(node, name)
+        ]
+        last = max((at for at, _ in before), default=0)
+        texts = (ast.Constant, ast.JoinedStr, ast.IfExp)
+        return [value for at, value in before if at == last and isinstance(value, texts)]
+
+
+def _targets(scope: ast.AST) -> Iterator[str]:
+    for generator in getattr(scope, "generators", ()):
+        yield from (node.id for node in ast.walk(generator.target) if isinstance(node, ast.Name))
+
+
+def _constants(module: ast.Module, name: str) -> list[ast.expr]:
+    """The text that a module's own constant holds."""
+    assigned = [node for node in module.body if isinstance(node, ast.Assign)]
+    values = [value for node in assigned for value in _given(node, name)]
+    return [value for value in values if isinstance(value, ast.Constant | ast.JoinedStr)]
+
+
+def _returns(module: ast.Module, name: str) -> list[ast.expr]:
+    """The texts that a module's own function returns, if it returns nothing else."""
+    for function in module.body:
+        if isinstance(function, ast.FunctionDef) and function.name == name:
+            returned = [n.value for n in ast.walk(function) if isinstance(n, ast.Return)]
+            texts = [value for value in returned if isinstance(value, ast.JoinedStr | ast.IfExp)]
+            return list(texts) if len(texts) == len(returned) else []
+    return []
+
+
+def _given(node: ast.Assign, name: str) -> Iterator[ast.expr]:
+    for target in node.targets:
+        if isinstance(target, ast.Name) and target.id == name:
+            yield node.value
+        elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+            for part, value in zip(target.elts, node.value.elts, strict=True):
+                if isinstance(part, ast.Name) and part.id == name:
+                    yield value
+
+
+def _cell(texts: tuple[str, ...]) -> str:
+    shown = [f"`` {text} ``" if "`" in text else f"`{text}`" if text else "–" for text in texts]
+    return "<br>".join(shown)

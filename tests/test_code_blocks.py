@@ -1,0 +1,149 @@
+"""Every code block of the documentation is checked or executed, or says why it is not."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import typer.main
+from code_blocks import PAGES, PROGRAMS, Block, blocks_of, commands_of
+from micro import PROJECT
+from pydantic import TypeAdapter
+
+from mtpd.cli import app
+from mtpd.estimation.speed import Calibration
+from mtpd.settings.experiment import Experiment
+from mtpd.settings.reading import read_mapping
+from mtpd.settings.runtime import Config
+
+EXECUTED = {
+    "README.md": "tests/workflow/test_run.py",
+    "own-detector.md": "tests/test_own_pages.py",
+    "own-loss.md": "tests/test_own_pages.py",
+}
+"""Pages whose Python another test executes, and that test."""
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+
+
+def of(*languages: str) -> Any:
+    """Run a test for every block of these languages that has no mark."""
+    chosen = [block for block in BLOCKS if block.language in languages and block.mark is None]
+    return pytest.mark.parametrize("block", chosen, ids=str)
+
+
+def test_there_is_a_check_for_every_language() -> None:
+    unknown = [
+        f"{block}: {block.language}"
+        for block in BLOCKS
+        if block.language not in ("bash", "python", "text", "yaml") and block.mark is None
+    ]
+    assert not unknown, "mark them by <!-- not executed: why -->"
+
+
+@of("text")
+def test_no_command_hides_in_a_text(block: Block) -> None:
+    for line in block.text.splitlines():
+        assert not re.match(rf"\s*({'|'.join(PROGRAMS)}) ", line), line
+
+
+@of("python")
+def test_python_is_executed_by_some_test(block: Block) -> None:
+    assert block.page.name in EXECUTED, "execute it in a test, or say why not"
+
+
+@pytest.mark.parametrize("test", sorted(set(EXECUTED.values())))
+def test_the_tests_that_execute_pages_are_there(test: str) -> None:
+    assert (PROJECT / test).is_file()
+
+
+@of("yaml")
+def test_yaml_is_valid(block: Block, tmp_path: Path) -> None:
+    if "{type: absolute" in block.text:
+        pytest.skip("the loss that docs/own-loss.md adds; its test reads the block")
+    file = tmp_path / "block.yaml"
+    file.write_text(block.text, encoding="utf-8")
+    read = read_mapping(file, "give a mapping")
+    if "measurements" in read:
+        assert Calibration.load(file).measurements
+        return
+    for key, value in read.items():
+        settings = Experiment if key in Experiment.model_fields else Config
+        field = settings.model_fields[key]
+        TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+
+
+@of("bash")
+def test_commands_exist_with_these_options(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    for words in commands_of(block):
+        program = words[0].rpartition("/")[2]
+        assert program in CHECKS, f"mark the block by <!-- not executed: why -->: {words}"
+        CHECKS[program](words[1:])
+
+
+def _mtpd(words: list[str]) -> None:
+    """The command is there, and takes these arguments and options."""
+    command, path = typer.main.get_command(app), "mtpd"
+    while hasattr(command, "commands"):
+        name, *words = words
+        command, path = command.commands[name], f"{path} {name}"
+    command.make_context(path, [word for word in words if word != "…"])
+
+
+def _make(words: list[str]) -> None:
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    for word in words:
+        assert "=" in word or re.search(rf"^{re.escape(word)}:", makefile, re.MULTILINE), word
+
+
+def _snakemake(words: list[str]) -> None:
+    """Snakemake knows the options, and the project the profile, the rules and the experiments."""
+    from snakemake.cli import parse_args
+
+    _, arguments = parse_args(words)
+    for profile in arguments.profile or ():
+        assert (PROJECT / profile / "config.yaml").is_file(), profile
+    for target in arguments.targets or ():
+        assert _is_rule(target) or target.startswith("results/"), target
+    for setting in arguments.config or ():
+        assert setting.partition("=")[0] in Config.model_fields, setting
+
+
+def _is_rule(name: str) -> bool:
+    files = [PROJECT / "Snakefile", *(PROJECT / "workflow" / "rules").glob("*.smk")]
+    rule = re.compile(rf"^(rule|checkpoint) {re.escape(name)}:", re.MULTILINE)
+    return any(rule.search(file.read_text(encoding="utf-8")) for file in files)
+
+
+def _python(words: list[str]) -> None:
+    if words and words[0] == "-m":
+        assert importlib.util.find_spec(words[1]), words[1]
+
+
+def _pip(words: list[str]) -> None:
+    for option, value in zip(words, words[1:], strict=False):
+        if option in ("-c", "-r"):
+            assert (PROJECT / value).is_file(), value
+
+
+def _of_the_reader(words: list[str]) -> None:
+    """It prepares a place of the reader's own."""
+    assert words
+
+
+CHECKS: dict[str, Callable[[list[str]], None]] = {
+    "mtpd": _mtpd,
+    "make": _make,
+    "snakemake": _snakemake,
+    "python": _python,
+    "python3": _python,
+    "pip": _pip,
+    "mkdir": _of_the_reader,
+    "ln": _of_the_reader,
+    "export": _of_the_reader,
+}
