@@ -172,7 +172,7 @@ class ImagePipeline(Settings):
     @model_validator(mode="after")
     def _one_size(self) -> ImagePipeline:
         if self.size is not None and self.scale != 1:
-            raise SettingError("scale", "changes the detectors' sizes", "give it or size, not both")
+            raise SettingError("scale", "cannot be used together with size", "give one of the two")
         return self
 
 
@@ -305,11 +305,11 @@ class Method(Settings):
         if self.tap == "before_norm":
             kinds = [loss.type for loss in self.losses]
             if "pgd" in kinds:
-                problem = "before_norm is for losses of the neck, and pgd looks at the head"
-                raise SettingError("tap", problem, "leave it away, or pgd")
+                problem = "before_norm is for losses of the neck, but pgd works in the head"
+                raise SettingError("tap", problem, "leave out tap or pgd")
             if self.teacher.compile:
-                problem = "before_norm and teacher.compile do not go together"
-                raise SettingError("tap", problem, "leave one of them away")
+                problem = "before_norm and teacher.compile cannot be used together"
+                raise SettingError("tap", problem, "leave one of them out")
         return self
 
     @field_validator("losses")
@@ -318,8 +318,8 @@ class Method(Settings):
         kinds = [loss.type for loss in losses]
         twice = [kind for kind in dict.fromkeys(kinds) if kinds.count(kind) > 1]
         if twice:
-            problem = f"'{twice[0]}' stands twice, and losses are told apart by their type"
-            raise SettingError("", problem, "take one out")
+            problem = f"'{twice[0]}' is listed twice, but a method may have each type of loss once"
+            raise SettingError("", problem, "remove one")
         return losses
 
 
@@ -353,7 +353,7 @@ def _as_order(value: Any) -> Any:
     if isinstance(value, list | tuple):
         names = tuple(as_text(name, str(number)) for number, name in enumerate(value))
         if not all(isinstance(name, str) for name in names):
-            raise SettingError("", "has an item that is no name", "list names of teachers")
+            raise SettingError("", "has an item that is not a name", "list names of teachers")
         return names
     order, known = as_text(value), get_args(Strategy)
     if order not in known:
@@ -384,7 +384,7 @@ class Run(Settings):
     @classmethod
     def _no_seed_twice(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if seeds is not None and len(set(seeds)) < len(seeds):
-            raise SettingError("", "names a seed twice", "take one out")
+            raise SettingError("", "lists a seed twice", "remove one")
         return seeds
 
 
@@ -501,7 +501,7 @@ class Experiment(Settings):
         if name == self.student.name:
             return self.student
         if name not in self.teachers:
-            raise UserError(name, "is no detector of the experiment", _one_of(self.detectors))
+            raise UserError(name, "is not a detector of the experiment", _one_of(self.detectors))
         return self.teachers[name]
 
     def method(self, name: str) -> Method:
@@ -511,7 +511,7 @@ class Experiment(Settings):
             UserError: There is none.
         """
         if name not in self.methods:
-            raise UserError(name, "is no method of the experiment", _one_of(self.methods))
+            raise UserError(name, "is not a method of the experiment", _one_of(self.methods))
         return self.methods[name]
 
     @property
