@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -23,7 +23,7 @@ error: WHERE: PROBLEM; REMEDY
 
 *Where* is the file, and the key or the item inside it; "–" stands for the key that was being read.
 A part in braces, such as `{{path}}`, is filled in when the error happens. Several lines in one cell
-are alternatives.
+are alternatives. The [FAQ](../faq.md) explains the most frequent errors.
 """
 
 
@@ -143,15 +143,38 @@ class Texts:
 
     def _assigned(self, name: str, line: int) -> list[ast.expr]:
         """What the function gives a name last before the line, if that is a text."""
-        before = [
-            (node.lineno, value)
-            for node in ast.walk(self._function or ast.Module([], []))
-            if isinstance(node, ast.Assign) and node.lineno < line
-            for value in _given(node, name)
-        ]
-        last = max((at for at, _ in before), default=0)
+        statements = self._function.body if self._function else []
         texts = (ast.Constant, ast.JoinedStr, ast.IfExp)
-        return [value for at, value in before if at == last and isinstance(value, texts)]
+        return [v for v in _last_given(statements, name, line) if isinstance(v, texts)]
+
+
+def _last_given(statements: Sequence[ast.stmt], name: str, line: int) -> list[ast.expr]:
+    """The values that a name may have at the line, after the statements that lead there."""
+    found: list[ast.expr] = []
+    for statement in statements:
+        if statement.lineno >= line:
+            break
+        if isinstance(statement, ast.Assign):
+            found = list(_given(statement, name)) or found
+        blocks = list(_blocks(statement, line))
+        inner = [_last_given(block, name, line) for block in blocks]
+        values = [value for given in inner for value in given]
+        leads_there = line <= (statement.end_lineno or 0)
+        always = leads_there or (isinstance(statement, ast.If) and len(inner) > 1 and all(inner))
+        found = values if always and values else [*found, *values]
+    return found
+
+
+def _blocks(statement: ast.stmt, line: int) -> Iterator[Sequence[ast.stmt]]:
+    """The blocks of a statement that the line is in, or that what comes after may follow."""
+    blocks = [getattr(statement, name, []) for name in ("body", "orelse", "finalbody")]
+    blocks += [handler.body for handler in getattr(statement, "handlers", [])]
+    ends = (ast.Raise, ast.Return, ast.Continue)
+    for block in filter(None, blocks):
+        is_inside = block[0].lineno <= line <= (block[-1].end_lineno or 0)
+        is_before = line > (statement.end_lineno or 0) and not isinstance(block[-1], ends)
+        if is_inside or is_before:
+            yield block
 
 
 def _targets(scope: ast.AST) -> Iterator[str]:

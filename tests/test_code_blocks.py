@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,7 +127,7 @@ def _python(words: list[str]) -> None:
 
 
 def _pip(words: list[str]) -> None:
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in pairwise(words):
         if option in ("-c", "-r"):
             assert (PROJECT / value).is_file(), value
 

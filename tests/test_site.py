@@ -110,3 +110,19 @@ def test_messages_are_read_from_names_conditions_and_functions() -> None:
         ["{unknown}"],
         ["{[k for k in text]}"],
     ]
+
+
+def test_the_faq_quotes_messages_that_there_are() -> None:
+    page = (DOCS / "faq.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^### `(.+)`$", page, re.MULTILINE)
+    assert len(quoted) > 25
+    lines = [
+        f"{problem}; {remedy}"
+        for message in messages(PROJECT)
+        for problem in message.problem
+        for remedy in message.remedy
+    ]
+    lines += ["unknown key", "key is missing"]  # of pydantic's errors
+    for words in quoted:
+        parts = words.split("…")
+        assert any(all(part in line for part in parts) for line in lines), words
