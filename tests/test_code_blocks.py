@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -85,6 +87,27 @@ def test_commands_exist_with_these_options(block: Block, monkeypatch: pytest.Mon
         program = words[0].rpartition("/")[2]
         assert program in CHECKS, f"mark the block by <!-- not executed: why -->: {words}"
         CHECKS[program](words[1:])
+
+
+WITHOUT_DATA = ("bccd", "mine", "--unlock", "--report", "gpu")
+"""Words of lines that need data, results, or a GPU."""
+
+PLANS = {
+    tuple(words[1:]): None
+    for block in BLOCKS
+    if block.language == "bash" and block.mark is None
+    for words in commands_of(block)
+    if words[0] == "snakemake" and not any(part in " ".join(words) for part in WITHOUT_DATA)
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", PLANS, ids=" ".join)
+def test_snakemake_plans_what_the_lines_ask_for(words: tuple[str, ...], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "snakemake", *words, "--dry-run", "--directory", tmp_path]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "jobs left" in done.stdout + done.stderr
 
 
 def _mtpd(words: list[str]) -> None:
