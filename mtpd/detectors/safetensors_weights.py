@@ -60,8 +60,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | N
             state = {key: file.get_tensor(key) for key in list(file.keys())}
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        problem = f"is not a readable safetensors file ({error})"
-        raise UserError(path, problem, "get the file again") from error
+        problem = f"is no readable safetensors file ({error})"
+        raise UserError(path, problem, "give it anew") from error
     try:
         classes = json.loads(metadata.get("classes", "null"))
     except ValueError:

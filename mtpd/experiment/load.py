@@ -68,7 +68,7 @@ def load_experiment(path: Path, data_root: Path | None = None) -> Experiment:
     check_name(path, path.stem)
     if path.stem in RESERVED:
         raise UserError(
-            path, "has a name that is reserved for a folder of all experiments", "rename the file"
+            path, "has the name of a folder that all experiments share", "choose another"
         )
     raw = read_mapping(
         path,

@@ -52,7 +52,7 @@ def load_cache(path: Path, expected: CacheIdentity) -> Features:
     Raises:
         UserError: The file is no cache, or was made from something else than ``expected``.
     """
-    remedy = f"delete {path} so that it is made again"
+    remedy = f"delete {path} so that it is made anew"
     try:
         with safe_open(path, framework="numpy") as file:
             identity = json.loads((file.metadata() or {})["identity"])
@@ -61,9 +61,9 @@ def load_cache(path: Path, expected: CacheIdentity) -> Features:
                 for key in list(file.keys())  # a handle, not a mapping: it does not iterate
             }
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise UserError(path, f"is not a readable feature cache ({error})", remedy) from error
+        raise UserError(path, f"is no readable feature cache ({error})", remedy) from error
     wanted = json.loads(json.dumps(asdict(expected)))
     changed = [key for key in wanted if identity.get(key) != wanted[key]]
     if changed:
-        raise UserError(path, f"was made from different {', '.join(changed)}", remedy)
+        raise UserError(path, f"was made from other {', '.join(changed)}", remedy)
     return dict(sorted(features.items()))

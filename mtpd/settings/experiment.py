@@ -172,7 +172,7 @@ class ImagePipeline(Settings):
     @model_validator(mode="after")
     def _one_size(self) -> ImagePipeline:
         if self.size is not None and self.scale != 1:
-            raise SettingError("scale", "cannot be used together with size", "give one of the two")
+            raise SettingError("scale", "changes the detectors' sizes", "give it or size, not both")
         return self
 
 

@@ -78,7 +78,7 @@ def read_mapping(path: Path, content: str, absent: str = "put one there") -> dic
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise UserError(path, f"is not YAML ({error})", "correct the file") from error
     if not isinstance(raw, dict):
-        raise UserError(path, "is not a mapping of keys to values", content)
+        raise UserError(path, "holds no mapping", content)
     return raw
 
 

@@ -123,12 +123,8 @@ class Config(_Keys):
     data_roots: Annotated[dict[Text, UserPath], BeforeValidator(_none_is_empty)] = Field(
         default_factory=dict, description="By experiment; in place of its data.root"
     )
-    zoo: Annotated[Zoo, BeforeValidator(_none_is_empty)] = Field(
-        default=Zoo(), description="Where published weights are fetched from and kept"
-    )
-    paper_tables: UserPath = Field(
-        default=PAPER_TABLES, description="The file that describes the papers' tables and figures"
-    )
+    zoo: Annotated[Zoo, BeforeValidator(_none_is_empty)] = Zoo()
+    paper_tables: UserPath = PAPER_TABLES
 
 
 class Workflow(Config):

@@ -262,8 +262,8 @@ def _check_annotations(context: Context, name: str, config: Config) -> None:
     if has_masks(config.model) and not context.dataset.has_masks:
         raise UserError(
             where,
-            "predicts instance masks, but not every box of the data set has one",
-            "choose a detector without masks, or add the missing masks",
+            "predicts instance masks, and the data set has none for every box",
+            "choose a detector of boxes alone, or add the masks",
         )
     if detector.weights is None and config.model.get("roi_head", {}).get("semantic_head"):
         raise UserError(

@@ -40,5 +40,5 @@ def test_ranges_of_sizes_stay_tuples() -> None:
 
 def test_a_scale_beside_a_size_is_refused(write_experiment: Callable[..., Path]) -> None:
     path = write_experiment(("pipeline", {"size": [64, 64], "scale": 0.5}))
-    with pytest.raises(UserError, match=r"pipeline.scale: cannot be used together with size"):
+    with pytest.raises(UserError, match=r"pipeline.scale: changes the detectors' sizes; give it"):
         load_experiment(path)

@@ -83,7 +83,7 @@ def test_a_hash_that_differs_or_a_damaged_file_is_one_line(
     with pytest.raises(UserError, match="its SHA-256 is"):
         load_weights(MODELS.build(retinanet()), file, sha256="0" * 64)
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(UserError, match="is not a readable safetensors file"):
+    with pytest.raises(UserError, match="is no readable safetensors file"):
         read_checkpoint(file)
 
 

@@ -48,7 +48,7 @@ def test_an_array_in_another_memory_order_is_written_as_what_it_is(tmp_path: Pat
 def test_a_change_of_its_origin_is_one_line(field: str, value: Any, tmp_path: Path) -> None:
     path = tmp_path / "features.safetensors"
     save_cache(path, FEATURES, IDENTITY)
-    with pytest.raises(UserError, match=f"made from different {field}; delete"):
+    with pytest.raises(UserError, match=f"made from other {field}; delete"):
         load_cache(path, replace(IDENTITY, **{field: value}))
 
 
@@ -57,5 +57,5 @@ def test_a_broken_cache_is_one_line(content: bytes | None, tmp_path: Path) -> No
     path = tmp_path / "features.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match="not a readable feature cache"):
+    with pytest.raises(UserError, match="no readable feature cache"):
         load_cache(path, IDENTITY)

@@ -201,7 +201,7 @@ def test_no_experiment_may_have_the_tables_folder(case: Case) -> None:
     other = case.experiments / "paper.yaml"
     other.write_text((case.experiments / "micro.yaml").read_text())
     case.write(("tables.best.rows", rows(experiment="paper")))
-    with pytest.raises(UserError, match=r"paper\.yaml: has a name that is reserved for a folder"):
+    with pytest.raises(UserError, match=r"paper\.yaml: has the name of a folder"):
         case.load()
 
 

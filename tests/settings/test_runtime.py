@@ -201,9 +201,9 @@ def test_wrong_settings_are_one_line(folder: Path, text: str, words: str) -> Non
     ("content", "words"),
     [
         (b"zoo: [", "is not YAML"),
-        (b"- demo", "is not a mapping of keys to values; write keys"),
-        (b"demo", "is not a mapping of keys to values"),
-        (b"", "is not a mapping of keys to values"),
+        (b"- demo", "holds no mapping; write keys"),
+        (b"demo", "holds no mapping"),
+        (b"", "holds no mapping"),
         (b"results: \xff", "is not YAML"),
         (b"results: a\nresults: b", "key 'results' stands twice"),
         (None, "cannot be read (Is a directory)"),

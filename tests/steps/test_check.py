@@ -147,7 +147,7 @@ def test_gfl_as_released_for_more_images_than_levels(context: Callable[..., Cont
     [
         (
             "pkd",
-            r"student and b: pkd needs as many channels in both necks \(they have 32, .* and 48, ",
+            r"student and b: pkd needs FPN levels of like channels \(are 32, .* and 48, ",
         ),
         ("pgd", r"student: RetinaHead: pgd cannot read this head \(there is no adapter"),
     ],

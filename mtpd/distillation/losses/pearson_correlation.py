@@ -30,7 +30,7 @@ class PearsonCorrelationLoss(DistillationLoss):
         if student.channels != teacher.channels:
             raise UserError(
                 f"{student.name} and {teacher.name}",
-                f"pkd needs as many channels in both necks (they have {_listed(student.channels)} "
+                f"pkd needs FPN levels of like channels (are {_listed(student.channels)} "
                 f"and {_listed(teacher.channels)})",
                 "use another loss, or give both necks the same out_channels",
             )
