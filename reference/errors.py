@@ -111,6 +111,7 @@ class Texts:
         self._module = module
         self._function = functions[-1] if functions else None
         inner = scopes[scopes.index(functions[-1]) + 1 :] if functions else scopes
+        self._entered: set[str] = set()
         self._bound = {name for scope in inner for name in _targets(scope)}
 
     def of(self, node: ast.expr, line: int) -> list[str]:
@@ -132,14 +133,24 @@ class Texts:
 
     def _looked_up(self, node: ast.expr, line: int) -> list[str]:
         """The texts behind a name or a call of the module's own, if all of them are known."""
-        values: list[ast.expr] = []
+        found: list[str] = []
         if isinstance(node, ast.Name) and node.id not in self._bound:
             values = self._assigned(node.id, line) or _constants(self._module, node.id)
+            # What a value is made from in turn was given before it.
+            found = [text for value in values for text in self.of(value, value.lineno)]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            values = _returns(self._module, node.func.id)
-        found = [text for value in values for text in self.of(value, line)]
+            found = self._returned(node.func.id)
         known = all(text != "None" and not _is_filled_in(text) for text in found)
         return list(dict.fromkeys(found)) if known else []
+
+    def _returned(self, name: str) -> list[str]:
+        """The texts that a function of the module returns; none inside itself."""
+        if name in self._entered:
+            return []
+        self._entered.add(name)
+        found = [text for value in _returns(self._module, name) for text in self.of(value, 0)]
+        self._entered.discard(name)
+        return found
 
     def _assigned(self, name: str, line: int) -> list[ast.expr]:
         """What the function gives a name last before the line, if that is a text."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from micro import PROJECT
 
 PAGES = sorted([PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *PROJECT.glob("docs/**/*.md")])
+SAME = {"sh": "bash", "shell": "bash", "py": "python", "yml": "yaml"}
 PROGRAMS = ("mtpd", "snakemake", "make", "python", "python3", "pip", "conda", "mkdir", "ln")
 
 FENCE = re.compile(r"^```(\w*)\s*(.*)$")
@@ -84,7 +85,7 @@ def _block(
     page: Path, line: int, fence: re.Match[str] | None, lines: list[str], before: str
 ) -> Block:
     text = "\n".join(lines).rstrip() + "\n"
-    language = fence[1] if fence else ""
+    language = SAME.get(fence[1], fence[1]) if fence else ""
     title = re.search(r'title="([^"]+)"', fence[2]) if fence else None
     mark = MARK.match(before)
     return Block(

@@ -94,8 +94,10 @@ def test_messages_are_read_from_names_conditions_and_functions() -> None:
         "    return f'{n} words'\n"
         "def f(path, k):\n"
         "    text = 'first'\n"
+        "    again = 'once' if k else 'twice'\n"
+        "    again = f'{again}!' if k else again\n"
         "    text, other = f'{path} is {k}', 'b' if k else 'c'\n"
-        "    use(text, other, HINT, words(k), text + other, unknown, [k for k in text])\n"
+        "    use(text, other, HINT, words(k), text + other, unknown, [k for k in text], again)\n"
     )
     function = module.body[2]
     assert isinstance(function, ast.FunctionDef)
@@ -109,6 +111,7 @@ def test_messages_are_read_from_names_conditions_and_functions() -> None:
         ["{path} is {k}b", "{path} is {k}c"],
         ["{unknown}"],
         ["{[k for k in text]}"],
+        ["{again}!", "once", "twice"],
     ]
 
 
