@@ -153,7 +153,7 @@ def _pip(words: list[str]) -> None:
 
 
 def _of_the_reader(words: list[str]) -> None:
-    """It prepares a place of the reader's own."""
+    """It is about the reader's own files."""
     assert words
 
 
@@ -164,6 +164,7 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "python": _python,
     "python3": _python,
     "pip": _pip,
+    "cat": _of_the_reader,
     "cd": _of_the_reader,
     "mkdir": _of_the_reader,
     "ln": _of_the_reader,
