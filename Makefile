@@ -3,7 +3,7 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: help demo demo-teachers evidence test test-slow test-slurm test-faults compatibility paper-proof lint format bench schema wheel report clean
+.PHONY: help demo demo-teachers evidence test test-slow test-slurm test-faults compatibility paper-proof lint format bench schema wheel reference docs report clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -68,6 +68,8 @@ lint: .venv/.dev ## format, style, types, and the workflow's own checks
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python -m pytest -q tests/workflow/test_lint.py
 	$(BIN)/mtpd schema | cmp - workflow/schemas/experiment.schema.json
+	$(BIN)/python -m reference --check
+	$(BIN)/zensical build --clean --strict
 
 format: .venv/.dev ## rewrite in the project's format
 	$(BIN)/ruff format .
@@ -88,8 +90,14 @@ wheel: .venv/.dev ## dist/mtpd-….whl, which holds the workflow too
 schema: .venv/.runtime ## workflow/schemas from the types of the settings
 	$(BIN)/mtpd schema > workflow/schemas/experiment.schema.json
 
+reference: .venv/.runtime ## docs/reference from the settings, the commands and the errors in the code
+	$(BIN)/python -m reference
+
+docs: .venv/.dev reference ## the documentation as a site: site/index.html
+	$(BIN)/zensical build --clean --strict
+
 report: .venv/.runtime ## results/demo/snakemake-report.html: Snakemake's own; report.html is there already
 	$(BIN)/snakemake --config experiments=demo --report results/demo/snakemake-report.html
 
 clean: ## remove results; what was trained stays in .mtpd-store (`mtpd store clean`)
-	rm -rf results .snakemake
+	rm -rf results .snakemake site

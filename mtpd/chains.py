@@ -46,7 +46,9 @@ def check_name(where: object, name: str) -> None:
     """
     if name == NO_TEACHER:
         raise UserError(
-            where, f"the name {name!r} is reserved for a stage without teacher", "choose another"
+            where,
+            f"the name {name!r} is reserved for a stage without teacher",
+            "choose another name",
         )
     if not is_valid_name(name):
         raise UserError(
@@ -75,7 +77,9 @@ class Stage:
         if self.teacher is not None:
             check_name("chain", self.teacher)
         if self.epochs is not None and self.epochs < 1:
-            raise UserError(f"chain: {self}", "less than one epoch", "give 1 or more")
+            raise UserError(
+                f"chain: {self}", "has a stage of less than one epoch", "give 1 or more behind '@'"
+            )
 
     def __str__(self) -> str:
         name = NO_TEACHER if self.teacher is None else self.teacher
@@ -117,7 +121,7 @@ class Chain:
         if not re.fullmatch(CHAIN_PATTERN, text):
             raise UserError(
                 f"chain: {text!r}",
-                "is no chain",
+                "is not a chain",
                 "join teachers by '+', give epochs behind '@' and a seed behind '~', "
                 "such as t1+t2@16~1",
             )

@@ -102,7 +102,7 @@ def _usable(count: int) -> tuple[str, ...]:
         where = f"{VISIBLE}={os.environ[VISIBLE]}" if restricted else "this machine"
         raise MachineError(
             where,
-            f"the job wants {count} GPU{'s' if count > 1 else ''} and may use {len(found)}",
+            f"the job needs {count} GPU{'s' if count > 1 else ''} and may use {len(found)}",
             "lower gpus under the experiment's resources, or give it more devices",
         )
     return tuple(found)
@@ -161,7 +161,7 @@ def installed_gpus() -> list[Gpu]:
             )
         except subprocess.TimeoutExpired as error:
             problem = f"has not listed the GPUs within {QUERY_SECONDS} seconds"
-            raise MachineError(command[0], problem, "mend the GPU's driver") from error
+            raise MachineError(command[0], problem, "check the GPU's driver") from error
         if done.returncode == 0:
             return _listed(done.stdout)
     return []
@@ -187,7 +187,7 @@ def _locked(count: int, devices: Sequence[str], poll_seconds: float) -> Iterator
         try:
             taken, locks = _free(count, devices, folder)
         except (OSError, NotImplementedError) as error:
-            problem = f"no lock can be had there ({getattr(error, 'strerror', None) or error})"
+            problem = f"files cannot be locked there ({getattr(error, 'strerror', None) or error})"
             remedy = f"set {FOLDER} to a writable folder on a local disk"
             raise MachineError(folder, problem, remedy) from error
         if taken:
@@ -238,7 +238,7 @@ def _folder() -> Path:
     chosen = os.environ.get(FOLDER)
     folder = Path(chosen) if chosen else DEFAULT_FOLDER
     if not folder.is_absolute():
-        problem = f"{chosen!r} is relative, so it is another folder for every working folder"
+        problem = f"{chosen!r} is a relative path, so it is another folder in every working folder"
         raise MachineError(FOLDER, problem, "give an absolute path")
     mask = os.umask(0)
     try:
@@ -247,7 +247,9 @@ def _folder() -> Path:
     except OSError as error:
         where = FOLDER if chosen else folder
         problem = f"cannot make the folder '{folder}' ({error.strerror})"
-        raise MachineError(where, problem, f"set {FOLDER} to a folder that may be made") from error
+        raise MachineError(
+            where, problem, f"set {FOLDER} to a folder that you may create"
+        ) from error
     finally:
         os.umask(mask)
     return folder

@@ -136,7 +136,7 @@ def test_restricted_to_nothing(machine, monkeypatch, value: str) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
     with pytest.raises(UserError) as caught, leased_gpus(1):
         pass
-    assert "wants 1 GPU and may use 0" in line_of(caught.value)
+    assert "needs 1 GPU and may use 0" in line_of(caught.value)
 
 
 @pytest.mark.parametrize("before", [None, "0,1"])
@@ -272,7 +272,7 @@ def test_more_gpus_than_there_are(machine) -> None:
     machine()
     with pytest.raises(UserError) as caught, leased_gpus(4):
         pass
-    assert "this machine: the job wants 4 GPUs and may use 3" in line_of(caught.value)
+    assert "this machine: the job needs 4 GPUs and may use 3" in line_of(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["relative", "below a file", "a file", "no folder above"])
@@ -304,7 +304,7 @@ def test_a_file_system_without_flock_is_refused_not_marked(machine, monkeypatch)
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr("fcntl.flock", missing)
-    with pytest.raises(UserError, match="no lock can be had there"), leased_gpus(1):
+    with pytest.raises(UserError, match="files cannot be locked there"), leased_gpus(1):
         pass
 
 
@@ -612,4 +612,4 @@ def test_a_command_without_its_gpus_is_one_line(
     _, errors = process.communicate()
     assert process.returncode == 1
     assert errors.count("\n") == 1
-    assert errors.startswith("error: CUDA_VISIBLE_DEVICES=: the job wants 1 GPU and may use 0")
+    assert errors.startswith("error: CUDA_VISIBLE_DEVICES=: the job needs 1 GPU and may use 0")

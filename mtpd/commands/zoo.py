@@ -59,7 +59,7 @@ def show(config: Annotated[str, typer.Argument(help="Such as mmdet::folder/name.
     record = published().records.get(config)
     if record is None:
         remedy = "look for it with `mtpd zoo search`"
-        raise UserError(config, "is no config of MMDetection's metafiles", remedy)
+        raise UserError(config, "is not in MMDetection's metafiles", remedy)
     print_record(record, workflow_settings().zoo)
 
 

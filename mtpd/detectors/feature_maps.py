@@ -104,8 +104,8 @@ def last_convolutions(neck: nn.Module) -> list[nn.Module]:
     if not found or None in found or len(found) != neck.num_outs or further:
         raise UserError(
             type(neck).__name__,
-            "has not one convolution for each level, so there are no maps before a norm",
-            "leave tap away",
+            "does not have one convolution for each level, so there are no maps before its norm",
+            "leave out the method's tap",
         )
     return [convolution for convolution in found if convolution is not None]
 

@@ -42,9 +42,9 @@ def own_config(name: str, detector: Detector) -> Config:
     try:
         config = read_config(detector.config)
     except Exception as error:  # a config is Python: anything can go wrong in it
-        raise UserError(where, f"cannot be read ({error})", "mend the config") from error
+        raise UserError(where, f"cannot be read ({error})", "correct the config") from error
     if "model" not in config:
-        raise UserError(where, "defines no model", "name a detector's config")
+        raise UserError(where, "defines no model", "give the config of a detector")
     for option in detector.options:
         first = option.partition(".")[0]
         if first not in config:
@@ -101,5 +101,5 @@ def _fitting(name: str, detector: Detector) -> Iterator[None]:
         yield
     except (TypeError, KeyError, AttributeError, IndexError) as error:
         raise UserError(
-            f"{name}: options", f"do not fit {detector.config} ({error})", "mend the options"
+            f"{name}: options", f"do not fit {detector.config} ({error})", "correct the options"
         ) from error

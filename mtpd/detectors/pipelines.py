@@ -52,7 +52,7 @@ def check_own_pipelines(config: Config) -> None:
     for mode in ("train", "test"):
         dataset = config.get(f"{mode}_dataloader", {}).get("dataset", {})
         if dataset.get("type") == "MultiImageMixDataset":
-            raise UserError(config.filename, f"its {mode} pipeline mixes images", remedy)
+            raise UserError(config.filename, f"its {mode} pipeline combines several images", remedy)
         if "datasets" in dataset:
             problem = (
                 f"its {mode} data are several data sets ({dataset['type']}), each with a pipeline"
@@ -66,8 +66,8 @@ def check_own_pipelines(config: Config) -> None:
         if mode == "train" and cached:
             raise UserError(
                 config.filename,
-                f"its train pipeline mixes an image with those that a process happened to load "
-                f"before ({cached[0]}), so a resumed training would be another one",
+                f"its train pipeline combines an image with images that the process loaded before "
+                f"({cached[0]}), so a resumed training would give another result",
                 remedy,
             )
 

@@ -18,7 +18,7 @@ def schedule_config(config: Config, where: str, training: Training) -> None:
     own_epochs = config.get("train_cfg", {}).get("max_epochs")
     epochs = training.epochs or own_epochs
     if epochs is None:
-        raise UserError(where, "nothing says for how many epochs", "add training.epochs")
+        raise UserError(where, "the number of epochs is not given", "add training.epochs")
     config.train_cfg = {
         "type": "ResumableTrainLoop",
         "max_epochs": epochs,
@@ -28,7 +28,7 @@ def schedule_config(config: Config, where: str, training: Training) -> None:
     if training.optimizer is not None:
         wrapper.optimizer = ConfigDict(training.optimizer)
     if "optimizer" not in wrapper:
-        raise UserError(where, "nothing says which optimiser", "add training.optimizer")
+        raise UserError(where, "the optimiser is not given", "add training.optimizer")
     if training.clip_grad_norm is not None:
         wrapper.clip_grad = {"max_norm": training.clip_grad_norm, "norm_type": 2}
     if training.amp is not None or "type" not in wrapper:

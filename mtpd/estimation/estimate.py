@@ -199,7 +199,9 @@ def estimate(
         return _estimates(planned, prices, awaited)
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
-        raise UserError(error.filename, problem, "ask its owner for leave to read it") from error
+        raise UserError(
+            error.filename, problem, "ask its owner for permission to read it"
+        ) from error
 
 
 def workloads(

@@ -178,7 +178,7 @@ class Calibration(Settings):
         Raises:
             UserError: The file cannot be read or is not a calibration.
         """
-        remedy = "mend it, or delete it and run mtpd calibrate"
+        remedy = "correct it, or delete it and run mtpd calibrate"
         try:
             return cls.model_validate(_parse(path.read_text(encoding="utf-8")))
         except FileNotFoundError:

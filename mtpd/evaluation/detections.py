@@ -88,7 +88,7 @@ def detections_of(
         raise UserError(
             f"image {image}",
             "the detector's boxes or scores are not finite",
-            "train it anew with a lower learning rate",
+            "train it again with a lower learning rate",
         )
     categories = [category_ids[label] for label in found["labels"].tolist()]
     if kind == "bbox":

@@ -90,7 +90,9 @@ def check_experiment(path: Path, raw: dict[str, Any], data_root: Path | None = N
     _check_file_name(path)
     if data_root is not None:
         if not isinstance(raw.get("data"), dict) or raw["data"].get("source") == "shapes":
-            raise UserError(path, "its data has no root", "leave the data root away")
+            raise UserError(
+                path, "its data set has no folder, so none can be given", "leave the data root out"
+            )
         if "root" not in raw["data"]:
             raise UserError(f"{path}: data.root", "key is missing", "add it")
         raw["data"]["root"] = str(data_root)
@@ -127,7 +129,7 @@ def _check_lengths(path: Path, experiment: Experiment) -> None:
             raise UserError(
                 f"{path}: runs.{name}",
                 f"experiment, method and a chain of {len(teachers)} teachers make a name of up to "
-                f"{total} characters, and file systems take {NAME_MAX}",
+                f"{total} characters, but file systems allow {NAME_MAX}",
                 "give shorter names, or set max_teachers",
             )
 
@@ -149,8 +151,8 @@ def check_local_files(path: Path, experiment: Experiment) -> None:
 def _check_weights(where: str, detector: Detector) -> None:
     """Weights that the experiment names must be a file, an address, or listed by the zoo."""
     if detector.weights is not None and detector.start_from is not None:
-        problem = "stands beside weights, with which nothing is trained"
-        raise UserError(f"{where}.start_from", problem, "leave one of them out")
+        problem = "is given beside weights, but a detector with weights is not trained here"
+        raise UserError(f"{where}.start_from", problem, "leave one of the two out")
     for key in ("weights", "start_from"):
         given = getattr(detector, key)
         if given is None:

@@ -129,7 +129,7 @@ def _inputs(recipes: Recipes, recipe: Recipe) -> dict[str, str]:
             digest = prepared_parts(path).get(source.part)
             _check_prepared(recipes, source.part)
         if digest is None:
-            raise UserError(path, "is not there", "run the step that makes it first")
+            raise UserError(path, "does not exist", "run the step that makes it first")
         found[role] = digest
     return found
 
@@ -158,7 +158,7 @@ def _check_unchanged(recipes: Recipes, task: Task, identity: str) -> None:
     trained = read_json(history).get("identity") if history.is_file() else None
     is_other = recipes.of(task).kind == "training" and trained not in (None, identity)
     if is_other or identity_of(recipes, task) != identity:
-        problem = "its settings or inputs were changed while it was made"
+        problem = "its settings or inputs were changed while the job was running"
         raise UserError(str(task), problem, "start the workflow again")
 
 
@@ -188,7 +188,7 @@ def _alone(store: Store, recipe: Recipe, identity: str) -> Iterator[None]:
     if not recipe.kind:
         yield
         return
-    remedy = "name a folder on a file system with locks as {} in config/config.yaml"
+    remedy = "give a folder on a file system with locks as {} in config/config.yaml"
     with ExitStack() as stack:
         text = f"{recipe.task}: another job makes the same; waiting for it"
         stack.enter_context(_locked(store.lock(identity), text, remedy.format("store")))
@@ -211,7 +211,7 @@ def _locked(path: Path, waiting: str, remedy: str) -> Iterator[None]:
             logger.warning("%s", waiting)
             lock.acquire()
     except (OSError, NotImplementedError) as error:
-        problem = f"no lock can be had there ({getattr(error, 'strerror', None) or error})"
+        problem = f"files cannot be locked there ({getattr(error, 'strerror', None) or error})"
         raise UserError(path.parent, problem, remedy) from error
     try:
         yield

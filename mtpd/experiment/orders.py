@@ -31,7 +31,9 @@ def known_chains(experiment: Experiment, layout: Layout) -> dict[str, Chain]:
             if "teachers" in run and set(run["teachers"]) <= set(experiment.teachers)
         }
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(layout.order, "was written by another version", "delete it") from error
+        raise UserError(
+            layout.order, "was written by another version", "delete it; it is made again"
+        ) from error
     return chains_of_runs(experiment, teachers)
 
 

@@ -113,5 +113,6 @@ def _read(path: Path, kind: type[Record], step: str) -> Record | None:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        problem = f"is not what the {step} step writes ({key or 'file'}: {first['msg'].lower()})"
+        said = f"{key or 'file'}: {first['msg'].lower()}"
+        problem = f"does not have the form that the {step} step writes ({said})"
         raise UserError(path, problem, f"run the {step} step again") from error

@@ -117,7 +117,9 @@ def collect_status(
         return _collect(experiment, layout, moment)
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
-        raise UserError(error.filename, problem, "ask its owner for leave to read it") from error
+        raise UserError(
+            error.filename, problem, "ask its owner for permission to read it"
+        ) from error
 
 
 def _collect(experiment: Experiment, layout: Layout, now: float) -> ExperimentStatus:

@@ -403,7 +403,7 @@ def _check_table(where: str, table: Table) -> None:
         if (cell.detector is None) == (cell.run is None):
             raise SettingError(place, f"names {_both(cell)}", "give a detector or a run")
         if cell.stage is not None and cell.run is None:
-            remedy = "take it out, or give a run"
+            remedy = "remove it, or give a run"
             raise SettingError(f"{place}.stage", "a detector has no stages", remedy)
         if cell.approximate and cell.published is None:
             problem = "there is no published value"

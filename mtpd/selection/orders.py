@@ -108,6 +108,6 @@ def _check_known(strategy: str) -> None:
     if strategy not in STRATEGIES:
         raise UserError(
             "order",
-            f"{strategy!r} is no strategy",
+            f"there is no order {strategy!r}",
             f"use one of {', '.join(STRATEGIES)}, or a list of teachers",
         )

@@ -90,7 +90,9 @@ class ImagePipeline(Settings):
 class Training(Settings):
     """A training schedule. What is left out is as in the detector's own config."""
 
-    epochs: int | None = Field(default=None, gt=0)
+    epochs: int | None = Field(
+        default=None, gt=0, description="Passes over the training images; of a method: of one stage"
+    )
     batch_size: int | None = Field(default=None, gt=0, description="Images of one step on one GPU")
     lr_for_batch: int | None = Field(
         default=None,
@@ -101,8 +103,12 @@ class Training(Settings):
     optimizer: Values | None = Field(
         default=None, description="A torch optimiser: type, lr and its other arguments"
     )
-    clip_grad_norm: float | None = Field(default=None, gt=0)
-    warmup_iterations: int | None = Field(default=None, ge=0)
+    clip_grad_norm: float | None = Field(
+        default=None, gt=0, description="Largest norm that all gradients together may have"
+    )
+    warmup_iterations: int | None = Field(
+        default=None, ge=0, description="Steps in which the rate rises linearly to its full value"
+    )
     decay_at: tuple[Fraction, ...] | None = Field(
         default=None, description="Fractions of the epochs after which the rate falls to a tenth"
     )
@@ -141,13 +147,15 @@ class Detector(Settings):
         allow_inf_nan=False,
         description="Milliseconds for an image, for streaming accuracy; none: as measured here",
     )
-    training: Training = Training()
+    training: Training = Field(
+        default=Training(), description="In place of the experiment's training, for this detector"
+    )
 
 
 class Student(Detector):
     """The detector that learns."""
 
-    name: Name
+    name: Name = Field(description="What its folder and its row are called")
 
 
 class Saving(Settings):
@@ -181,7 +189,9 @@ class TeacherPass(Settings):
 class Method(Settings):
     """How a teacher teaches: the losses, the start of the first stage, a stage's schedule."""
 
-    losses: tuple[Loss, ...] = Field(min_length=1)
+    losses: tuple[Loss, ...] = Field(
+        min_length=1, description="Summed, with the student's own loss"
+    )
     start: Literal["baseline", "backbone", "inherit"] = Field(
         default="baseline",
         description=(
@@ -194,21 +204,23 @@ class Method(Settings):
         description="Where the necks' maps are taken that losses compare; before_norm as the "
         "release of MTPD does, which matters for necks with a norm",
     )
-    training: Training = Training()
-    teacher: TeacherPass = TeacherPass()
+    training: Training = Field(
+        default=Training(), description="Schedule of one stage, over that of the student"
+    )
+    teacher: TeacherPass = Field(
+        default=TeacherPass(), description="How the teacher's maps are computed"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Method:
         if self.tap == "before_norm":
             of_head = [loss.type for loss in self.losses if loss.type in ("pgd", "ld")]
             if of_head:
-                problem = (
-                    f"before_norm is for losses of the neck, and {of_head[0]} looks at the head"
-                )
-                raise SettingError("tap", problem, f"leave it away, or {of_head[0]}")
+                problem = f"before_norm is for losses of the neck, but {of_head[0]} works in the head"
+                raise SettingError("tap", problem, f"leave out tap or {of_head[0]}")
             if self.teacher.compile:
-                problem = "before_norm and teacher.compile do not go together"
-                raise SettingError("tap", problem, "leave one of them away")
+                problem = "before_norm and teacher.compile cannot be used together"
+                raise SettingError("tap", problem, "leave one of them out")
         return self
 
     @field_validator("losses")
@@ -217,8 +229,8 @@ class Method(Settings):
         kinds = [loss.type for loss in losses]
         twice = [kind for kind in dict.fromkeys(kinds) if kinds.count(kind) > 1]
         if twice:
-            problem = f"'{twice[0]}' stands twice, and losses are told apart by their type"
-            raise SettingError("", problem, "take one out")
+            problem = f"'{twice[0]}' is listed twice, but a method may have each type of loss once"
+            raise SettingError("", problem, "remove one")
         return losses
 
 
@@ -252,7 +264,7 @@ def _as_order(value: Any) -> Any:
     if isinstance(value, list | tuple):
         names = tuple(as_text(name, str(number)) for number, name in enumerate(value))
         if not all(isinstance(name, str) for name in names):
-            raise SettingError("", "has an item that is no name", "list names of teachers")
+            raise SettingError("", "has an item that is not a name", "list names of teachers")
         return names
     order, known = as_text(value), get_args(Strategy)
     if order not in known:
@@ -265,7 +277,7 @@ def _as_order(value: Any) -> Any:
 class Run(Settings):
     """One row of the table: a chain of teachers and the method that it is taught with."""
 
-    method: Text
+    method: Text = Field(description="Name of one of the methods")
     order: Annotated[Strategy | tuple[Text, ...], BeforeValidator(_as_order)] = Field(
         description="How the teachers are ordered, or their names; none: the student trains alone"
     )
@@ -283,15 +295,15 @@ class Run(Settings):
     @classmethod
     def _no_seed_twice(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if seeds is not None and len(set(seeds)) < len(seeds):
-            raise SettingError("", "names a seed twice", "take one out")
+            raise SettingError("", "lists a seed twice", "remove one")
         return seeds
 
 
 class Resources(Settings):
     """What one job asks the scheduler for."""
 
-    threads: int = Field(default=1, gt=0)
-    mem_mb: int = Field(default=4000, gt=0)
+    threads: int = Field(default=1, gt=0, description="CPU threads")
+    mem_mb: int = Field(default=4000, gt=0, description="Memory in MB")
     runtime: int = Field(default=60, gt=0, description="Minutes")
     gpus: Gpus = Field(
         default_factory=gpus_here,
@@ -304,26 +316,47 @@ class Resources(Settings):
 class JobResources(Settings):
     """Resources by kind of job."""
 
-    train: Resources = Field(default_factory=Resources)
-    infer: Resources = Field(default_factory=Resources)
-    small: Resources = Field(default_factory=lambda: Resources(mem_mb=2000, runtime=30))
+    train: Resources = Field(
+        default_factory=Resources, description="Teachers, the student's baseline, stages"
+    )
+    infer: Resources = Field(
+        default_factory=Resources, description="Features, evaluations, checks before training"
+    )
+    small: Resources = Field(
+        default_factory=lambda: Resources(mem_mb=2000, runtime=30),
+        description="Data, costs, orders, tables; left out altogether: 2000 MB and 30 minutes",
+    )
 
 
 class Experiment(Settings):
     """One experiment."""
 
-    description: Text = ""
-    seed: int = Field(default=0, ge=0)
-    data: Data
-    pipeline: ImagePipeline = ImagePipeline()
-    training: Training = Training()
-    student: Student
-    teachers: dict[Name, Detector] = Field(min_length=1)
-    ordering: Ordering = Ordering()
-    methods: dict[Name, Method] = Field(default_factory=dict)
-    runs: dict[Name, Run] = Field(default_factory=dict)
-    resources: JobResources = Field(default_factory=JobResources)
-    saving: Saving = Saving()
+    description: Text = Field(default="", description="For readers; nothing follows from it")
+    seed: int = Field(default=0, ge=0, description="Of all trainings, samples and random orders")
+    data: Data = Field(description="The data set, the same for all detectors")
+    pipeline: ImagePipeline = Field(
+        default=ImagePipeline(), description="Image size, flips and data loading"
+    )
+    training: Training = Field(
+        default=Training(), description="Schedule of every training, unless a part says otherwise"
+    )
+    student: Student = Field(description="The detector that learns")
+    teachers: dict[Name, Detector] = Field(
+        min_length=1, description="The detectors that may teach, in any order"
+    )
+    ordering: Ordering = Field(
+        default=Ordering(), description="How teachers are measured and ordered"
+    )
+    methods: dict[Name, Method] = Field(
+        default_factory=dict, description="The ways to teach that runs may name"
+    )
+    runs: dict[Name, Run] = Field(default_factory=dict, description="The rows of the table")
+    resources: JobResources = Field(
+        default_factory=JobResources, description="What jobs ask for: threads, memory, time, GPUs"
+    )
+    saving: Saving = Field(
+        default=Saving(), description="When a training saves the state from which it can go on"
+    )
 
     @model_validator(mode="after")
     def _names_agree(self) -> Experiment:
@@ -379,7 +412,7 @@ class Experiment(Settings):
         if name == self.student.name:
             return self.student
         if name not in self.teachers:
-            raise UserError(name, "is no detector of the experiment", _one_of(self.detectors))
+            raise UserError(name, "is not a detector of the experiment", _one_of(self.detectors))
         return self.teachers[name]
 
     def method(self, name: str) -> Method:
@@ -389,7 +422,7 @@ class Experiment(Settings):
             UserError: There is none.
         """
         if name not in self.methods:
-            raise UserError(name, "is no method of the experiment", _one_of(self.methods))
+            raise UserError(name, "is not a method of the experiment", _one_of(self.methods))
         return self.methods[name]
 
     @property

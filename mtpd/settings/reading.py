@@ -75,7 +75,7 @@ def read_mapping(path: Path, content: str, absent: str = "put one there") -> dic
     try:
         raw = yaml.load(read_text(path, absent), Loader=_Loader)
     except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise UserError(path, f"is not YAML ({error})", "mend the file") from error
+        raise UserError(path, f"is not YAML ({error})", "correct the file") from error
     if not isinstance(raw, dict):
         raise UserError(path, "holds no mapping", content)
     return raw
@@ -97,7 +97,7 @@ def _explain(error: ErrorDetails) -> tuple[str, str, str]:
         return ".".join([*keys, *filter(None, [said.key])]), said.problem, said.remedy
     message = error["msg"].removeprefix("Value error, ")
     remedies = {
-        "extra_forbidden": "take it out, or mend its spelling",
+        "extra_forbidden": "remove it, or correct its spelling",
         "missing": "add it",
         "union_tag_invalid": f"use one of: {context.get('expected_tags', '')}",
         "union_tag_not_found": "say which kind it is",

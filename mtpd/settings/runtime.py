@@ -131,9 +131,13 @@ class Zoo(_Keys):
 class Config(_Keys):
     """The keys of ``config/config.yaml``. Relative paths are relative to the working folder."""
 
-    experiments: Annotated[tuple[Name, ...], BeforeValidator(_one_or_several)] = ()
+    experiments: Annotated[tuple[Name, ...], BeforeValidator(_one_or_several)] = Field(
+        default=(), description="Which experiments `snakemake` runs"
+    )
     folder: UserPath = Field(default=EXPERIMENTS, description="Of the experiments' YAML files")
-    results: UserPath = Path("results")
+    results: UserPath = Field(
+        default=Path("results"), description="Folder of everything that is produced"
+    )
     store: UserPath | None = Field(
         default=None, description="Folder of finished results; none: .mtpd-store beside results"
     )

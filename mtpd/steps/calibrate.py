@@ -84,7 +84,7 @@ def _measure(workload: Workload, kinds: Sequence[Kind], steps: int) -> Measureme
             seconds[kind] = _median(_step(kind, model, workload.amp), batch, workload, steps)
     except torch.OutOfMemoryError as error:
         shape = f"{workload.batch_size} images of {workload.image_size[0]}x{workload.image_size[1]}"
-        remedy = "lower training.batch_size or pipeline.size, or take a device with more of it"
+        remedy = "lower training.batch_size or pipeline.size, or use a device with more memory"
         raise UserError(config, f"{shape} do not fit into the memory", remedy) from error
     return Measurement(
         config=config,

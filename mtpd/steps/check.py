@@ -94,7 +94,7 @@ def _check_reading(
     if released and teacher.head == "GFLHead" and batch_size > levels:
         raise UserError(
             f"{where}: reading",
-            f"GFL's release has strides for {levels} images of a GPU, not {batch_size}",
+            f"release takes at most {levels} images on one GPU with GFL, not {batch_size}",
             f"set training.batch_size to at most {levels}, or reading to text",
         )
 
@@ -122,7 +122,9 @@ def _anatomy(path: Path) -> Anatomy:
     try:
         return Anatomy.from_json(raw)
     except (KeyError, TypeError) as error:
-        raise UserError(path, "was written by another version", "delete it") from error
+        raise UserError(
+            path, "was written by another version", "delete it; it is made again"
+        ) from error
 
 
 def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
@@ -135,7 +137,9 @@ def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
         _check_precision(context, name, config)
     _check_annotations(context, name, config)
     with _explained(
-        f"{name}: {detector.config}", "the detector does not build", "mend its config or options"
+        f"{name}: {detector.config}",
+        "the detector cannot be built",
+        "correct its config or options",
     ):
         model = MODELS.build(config.model)
         anatomy = anatomy_of(model)
@@ -148,8 +152,8 @@ def _checked(context: Context, name: str) -> tuple[Anatomy, int]:
     if detector.weights is None:
         _check_schedule(name, config, model, anatomy.head)
     for mode in ("train", "test"):
-        where, problem = f"{name}: pipeline", f"no image passes the {mode} pipeline"
-        with _explained(where, problem, "mend it in its config, or set pipeline.size"):
+        where, problem = f"{name}: pipeline", f"the {mode} pipeline fails on an image"
+        with _explained(where, problem, "correct it in its config, or set pipeline.size"):
             pipeline = config[f"{mode}_pipeline"]
             DATASETS.build(coco_dataset(context.dataset, "val", pipeline))[0]
     if detector.weights is None:
@@ -196,7 +200,7 @@ def _check_step(context: Context, name: str, config: Config, model: nn.Module) -
         UserError: It does not.
     """
     where = f"{name}: {context.experiment.detector(name).config}"
-    with _explained(where, "a training step fails", "mend its config or options"):
+    with _explained(where, "a training step fails", "correct its config or options"):
         tried = try_a_step(model, config, context.dataset)
     if not tried:
         logger.warning("%s: no training step was tried: val has no image with boxes", name)
@@ -231,13 +235,15 @@ def _check_schedule(where: str, config: Config, model: nn.Module, head: str) -> 
         )
     kind = config.optim_wrapper.optimizer.get("type")
     if not isinstance(kind, str) or OPTIMIZERS.get(kind) is None:
-        remedy = "use one of torch.optim, such as SGD or AdamW"
-        raise UserError(f"{where}: training.optimizer.type", f"no optimiser is '{kind}'", remedy)
+        remedy = "use one of those in torch.optim, such as SGD or AdamW"
+        raise UserError(
+            f"{where}: training.optimizer.type", f"there is no optimiser '{kind}'", remedy
+        )
     # Mixed precision is no matter of the schedule, and its wrapper builds only beside a GPU.
     plain = {**config.optim_wrapper, "type": "OptimWrapper"}
     for key in ("loss_scale", "dtype", "use_fsdp"):
         plain.pop(key, None)
-    with _explained(f"{where}: training", "the schedule does not build", "mend its settings"):
+    with _explained(f"{where}: training", "the schedule cannot be built", "correct its settings"):
         wrapper = build_optim_wrapper(model, plain)
         # Schedules of epochs may be counted in iterations: how many does not matter here.
         given = {"optimizer": wrapper.optimizer, "epoch_length": 100}
@@ -262,8 +268,8 @@ def _check_annotations(context: Context, name: str, config: Config) -> None:
     if detector.weights is None and config.model.get("roi_head", {}).get("semantic_head"):
         raise UserError(
             where,
-            "learns from semantic segmentation maps, which no experiment's data has",
-            "give its weights, or train it without: options: {model.roi_head.semantic_head: null}",
+            "needs semantic segmentation maps to train, which no data set has here",
+            "give its weights, or set options: {model.roi_head.semantic_head: null}",
         )
 
 

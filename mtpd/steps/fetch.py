@@ -31,7 +31,7 @@ def fetch_named(names: Sequence[str], sha256: str | None, note: Path | None) -> 
     remotes = list(dict.fromkeys(remote for name in names for remote in _remotes(name)))
     if sha256 is not None or note is not None:
         if len(remotes) != 1:
-            problem = f"--sha256 and --note are for one file, and here are {len(remotes)}"
+            problem = f"--sha256 and --note are for one file, but {len(remotes)} are named"
             raise UserError("mtpd zoo fetch", problem, "name one address or config")
         remotes = [replace(remotes[0], sha256=(sha256 or "").lower() or remotes[0].sha256)]
     paths = [fetch(remote, zoo) for remote in remotes]

@@ -97,8 +97,8 @@ def _alone(path: Path) -> Iterator[None]:
             logger.info("%s: another process is fetching it; waiting", path.name)
             held = lock.acquire()
     except (OSError, NotImplementedError) as error:
-        problem = f"no lock can be had there ({getattr(error, 'strerror', None) or error})"
-        remedy = "name a folder that you may write to, on a file system with locks"
+        problem = f"files cannot be locked there ({getattr(error, 'strerror', None) or error})"
+        remedy = "give a folder that you may write to, on a file system with locks"
         raise UserError(f"zoo.cache: {path.parent}", problem, remedy) from error
     with held:
         yield
@@ -124,7 +124,7 @@ def _fetch(remote: Remote, url: str, path: Path, pause: float) -> None:
         fault = _fault(part, remote)
     if fault:
         part.unlink()
-        remedy = "it was removed: fetch it again, or from another of zoo.mirrors"
+        remedy = "it was removed: fetch it again, or give another host in zoo.mirrors"
         raise UserError(remote.url, fault, remedy)
     part.replace(path)
 
@@ -231,7 +231,7 @@ def _by_hand(path: Path) -> str:
 
 
 def _disk_full(part: Path, problem: str) -> UserError:
-    remedy = "make room, or name another folder; what is there already is kept"
+    remedy = "make room, or give another folder; what is there already is kept"
     return UserError(f"zoo.cache: {part.parent}", f"the disk {problem}", remedy)
 
 

@@ -64,7 +64,9 @@ def remote_of(address: str) -> Remote:
     else:
         models = get_mmcls_models() if scheme == "mmcls" else get_torchvision_models()
     if name not in models or not is_url(models[name]):
-        raise UserError(address, "MMEngine knows no such weights", "mend the config or options")
+        raise UserError(
+            address, "MMEngine does not know these weights", "correct the config or the options"
+        )
     return Remote(models[name], sha256_of_name(models[name]))
 
 

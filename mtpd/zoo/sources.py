@@ -104,9 +104,9 @@ def zoo_weights(config: str) -> str:
     if record is not None and record.weights is not None:
         return record.weights
     problem = (
-        "is no config of MMDetection's metafiles"
+        "is not in MMDetection's metafiles"
         if record is None
-        else "stands in MMDetection's metafiles without weights"
+        else "has no weights in MMDetection's metafiles"
     )
     raise UserError(
         config,
@@ -138,7 +138,9 @@ def given_weights(detector: Detector, zoo: Zoo) -> Weights | None:
         return Weights(weights_file(given), detector.sha256, detector.trusted)
     path = remote.path(zoo)
     if not path.is_file():
-        raise UserError(path, f"{remote.url} is not in the cache", f"`mtpd zoo fetch {remote.url}`")
+        raise UserError(
+            path, f"{remote.url} is not in the cache", f"run `mtpd zoo fetch {remote.url}`"
+        )
     # Eight digits can be forged: they vouch for the published host, not for a mirror.
     published_there = remote.listed and zoo.mirrored(remote.url) == remote.url
     return Weights(path, remote.sha256, detector.trusted or published_there)

@@ -363,7 +363,7 @@ def test_levels_of_unlike_index_are_paired_by_stride() -> None:
 
 
 def test_heads_for_unlike_classes_cannot_be_compared() -> None:
-    with pytest.raises(UserError, match=r"same classes \(are 3 and 2\)"):
+    with pytest.raises(UserError, match=r"as many classes \(they have 3 and 2\)"):
         two = {"model.bbox_head.num_classes": 2}
         distiller(dense("ATSSHead"), dense("GFLHead", **two), losses=[{"type": "pgd"}])
 
@@ -443,14 +443,14 @@ def test_maps_before_the_neck_s_norm() -> None:
 
 
 def test_a_neck_that_pools_has_no_maps_before_a_norm() -> None:
-    with pytest.raises(UserError, match="FPN: has not one convolution for each level"):
+    with pytest.raises(UserError, match="FPN: does not have one convolution for each level"):
         distiller(mask_rcnn(), normed(), losses=[{"type": "cwd"}], before_norm=True)
 
 
 def test_a_neck_with_further_convolutions_has_none_either() -> None:
     other = normed()
     other["neck"]["type"] = "PAFPN"
-    with pytest.raises(UserError, match="PAFPN: has not one convolution for each level"):
+    with pytest.raises(UserError, match="PAFPN: does not have one convolution for each level"):
         distiller(other, normed(), losses=[{"type": "cwd"}], before_norm=True)
 
 

@@ -149,5 +149,5 @@ def test_gfl_as_pgd_s_release_reads_it() -> None:
     adapter.as_released = True
     found = adapter.decode(priors, raw, 1)[..., 2]
     assert found[:, 0].tolist() == [8 * half, 16 * half, 32 * half]
-    with pytest.raises(UserError, match="strides for 5 images of a GPU, not 6"):
+    with pytest.raises(UserError, match="at most 5 images on one GPU with GFL, not 6"):
         adapter.decode(priors[:1].expand(6, -1, -1), raw[:1].expand(6, -1, -1), 1)

@@ -151,7 +151,7 @@ def test_a_file_keeps_everything_and_a_new_measurement_replaces_the_old(tmp_path
         ("measurements: [", "is not YAML"),
         ("measurements: [{config: a.py}]", "measurements.0.image_size"),
         ("speeds: []", "speeds"),
-        ("[]", "mend it, or delete it"),
+        ("[]", "correct it, or delete it"),
     ],
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, words: str) -> None:

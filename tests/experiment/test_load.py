@@ -33,7 +33,7 @@ WRONG: list[tuple[str, Any, str, str]] = [
         "methods.g",
         {"losses": [{"type": "pgd"}], "tap": "before_norm"},
         "methods.g.tap",
-        "pgd looks at the head",
+        "pgd works in the head",
     ),
     (
         "methods.l",
@@ -130,7 +130,7 @@ def test_data_root_takes_the_place_of_the_file_s(write_experiment: Any, tmp_path
 
 
 def test_data_root_for_generated_data_is_refused(write_experiment: Any, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no root"):
+    with pytest.raises(UserError, match="its data set has no folder"):
         load_experiment(write_experiment(), tmp_path)
 
 

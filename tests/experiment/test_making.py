@@ -156,7 +156,7 @@ def test_results_whose_inputs_changed_meanwhile_are_not_kept(project: Project) -
         (recipe.folder / "student.pth").write_text("taught by another")
         teacher.write_text("another")
 
-    with pytest.raises(UserError, match="changed while it was made"):
+    with pytest.raises(UserError, match="changed while the job was running"):
         make(recipes, project.store, STAGE, work)
     assert [entry for entry in project.store.entries() if entry.target == "fm a"] == []
     assert project.changed(project.recipes(), STAGE) == ["stage fm a"]

@@ -119,7 +119,7 @@ def test_a_truth_value_where_text_is_wanted_is_to_be_quoted(
             "runs.direct.order: there is no order '1'; use one of: bgs, bgs-between, direct, ",
         ),
         ({"order": "~"}, "runs.direct.order: is empty; use one of: bgs, bgs-between, direct, "),
-        ({"order": "[~]"}, "runs.direct.order: has an item that is no name"),
+        ({"order": "[~]"}, "runs.direct.order: has an item that is not a name"),
         ({"order": "{a: b}"}, "runs.direct.order: there is no order '{'a': 'b'}'"),
         ({"order": "['a|b']"}, "runs.direct.order: there is no teacher 'a|b'; use one of: a"),
         ({"method": "'fm|x'"}, "methods.fm|x: string should match pattern"),

@@ -517,10 +517,10 @@ def test_what_strategies_need():
 @pytest.mark.parametrize("ask", [needs_costs, needs_scores])
 def test_unknown_strategies(ask):
     with pytest.raises(
-        UserError, match="'best' is no strategy; use one of bgs, bgs-between, direct"
+        UserError, match="there is no order 'best'; use one of bgs, bgs-between, direct"
     ):
         ask("best")
-    with pytest.raises(UserError, match="no strategy"):
+    with pytest.raises(UserError, match="there is no order 'best'"):
         choose_order("best", Pool("s", CHAIN_SCORES, CHAIN, 0.0), 2)
 
 

@@ -102,7 +102,7 @@ def test_a_pipeline_is_switched_in_the_data_set_inside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("rtmdet", "CachedMosaic.*resumed"), ("yolox", "mixes images")]
+    ("name", "words"), [("rtmdet", "CachedMosaic.*resumed"), ("yolox", "combines several images")]
 )
 def test_pipelines_that_do_not_follow_from_the_seed_are_refused(
     tmp_path: Path, name: str, words: str

@@ -133,7 +133,11 @@ def test_experiments_whose_names_are_numbers(tmp_path: Path, given: str, name: s
 @pytest.mark.parametrize(
     ("settings", "given", "words"),
     [
-        ("- demo", [], "config/config.yaml: holds no mapping; write keys such as"),
+        (
+            "- demo",
+            [],
+            "config/config.yaml: holds no mapping; write keys such as",
+        ),
         ("experiments: [", [], "config/config.yaml: is not YAML"),
         ("experiments: []", [], "config/config.yaml: experiments: names no experiment"),
         ("experiments: [demo]\nresult: r", [], "config/config.yaml: result: unknown key; the keys"),

@@ -89,12 +89,12 @@ def test_fetch_what_an_experiment_needs(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["show", "mmdet::no.py"], "is no config of MMDetection's metafiles"),
+        (["show", "mmdet::no.py"], "is not in MMDetection's metafiles"),
         (["search", "no such detector"], "nothing fits"),
-        (["fetch", "mmdet::no.py"], "is no config of MMDetection's metafiles"),
+        (["fetch", "mmdet::no.py"], "is not in MMDetection's metafiles"),
         (["fetch", "no.yaml"], "cannot be read"),
         (["fetch", "http://127.0.0.1:1/a-0123abcd.pth"], "the host refuses the connection"),
-        (["fetch", RETINANET, RETINANET.replace("1x", "2x"), "--note", "n"], "here are 2"),
+        (["fetch", RETINANET, RETINANET.replace("1x", "2x"), "--note", "n"], "but 2 are named"),
     ],
 )
 def test_what_cannot_be_is_one_line(

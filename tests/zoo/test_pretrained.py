@@ -32,7 +32,7 @@ def test_names_of_mmengine_are_files(address: str, file: str) -> None:
 
 @pytest.mark.parametrize("address", ["torchvision://resnet5O", "open-mmlab://x", "mmcls://x"])
 def test_a_name_that_mmengine_does_not_know_is_one_line(address: str) -> None:
-    with pytest.raises(UserError, match="MMEngine knows no such weights"):
+    with pytest.raises(UserError, match="MMEngine does not know these weights"):
         remote_of(address)
 
 

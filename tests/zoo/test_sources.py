@@ -98,8 +98,8 @@ def test_what_is_not_in_the_cache_says_how_to_get_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("own.py", "is no config of MMDetection's metafiles"),
-        ("mmdet::dino/dino-4scale_r50_8xb2-24e_coco.py", "without weights"),
+        ("own.py", "is not in MMDetection's metafiles"),
+        ("mmdet::dino/dino-4scale_r50_8xb2-24e_coco.py", "has no weights in"),
     ],
 )
 def test_a_config_without_weights(config: str, words: str) -> None:

@@ -46,10 +46,11 @@ class GFLAdapter(DenseHeadAdapter):
         strides = [each[0] for each in self.head.prior_generator.strides]
         if self.as_released:
             if len(raw) > len(strides):
+                most = len(strides)
                 raise UserError(
                     "pgd: reading",
-                    f"GFL's release has strides for {len(strides)} images of a GPU, not {len(raw)}",
-                    f"set training.batch_size to at most {len(strides)}, or reading to text",
+                    f"release takes at most {most} images on one GPU with GFL, not {len(raw)}",
+                    f"set training.batch_size to at most {most}, or reading to text",
                 )
             stride = raw.new_tensor(strides[: len(raw)])[:, None, None]
         else:

@@ -70,9 +70,9 @@ class PredictionGuidedLoss(DistillationLoss):
         if student.anatomy.classes != teacher.anatomy.classes:
             raise UserError(
                 f"{student.name} and {teacher.name}",
-                f"pgd needs heads for the same classes (are {student.anatomy.classes} and "
+                f"pgd needs heads of as many classes (they have {student.anatomy.classes} and "
                 f"{teacher.anatomy.classes})",
-                "set num_classes alike",
+                "give both the same num_classes",
             )
         for key in ("alpha", "temperature", "positions"):
             if getattr(settings, key) is None:
