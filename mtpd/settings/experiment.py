@@ -216,7 +216,7 @@ class Method(Settings):
         if self.tap == "before_norm":
             of_head = [loss.type for loss in self.losses if loss.type in ("pgd", "ld")]
             if of_head:
-                problem = f"before_norm is for losses of the neck, but {of_head[0]} works in the head"
+                problem = f"before_norm is for a neck's losses, but {of_head[0]} works in the head"
                 raise SettingError("tap", problem, f"leave out tap or {of_head[0]}")
             if self.teacher.compile:
                 problem = "before_norm and teacher.compile cannot be used together"

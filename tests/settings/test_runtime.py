@@ -279,4 +279,4 @@ def test_a_tracker_that_is_not_installed_is_said_before_any_job(
     monkeypatch.setattr("mtpd.settings.runtime.find_spec", lambda _: None)
     given = {"experiments": ["demo"], "trackers": ["mlflow"]}
     with pytest.raises(UserError, match=r"mlflow is not installed here; run `pip install mlflow`"):
-        start_workflow(given, CHECKOUT, is_job=False)
+        start_workflow(given, PROJECT, is_job=False)
