@@ -181,7 +181,7 @@ def test_costs_of_features_lead_to_an_order() -> None:
 def test_costs_of_what_does_not_compare(tmp_path: Path) -> None:
     with pytest.raises(mtpd.UserError, match="images×points are 3×8, but 4×8"):
         mtpd.costs({"a": {8: np.ones((4, 8, 2))}, "b": {8: np.ones((3, 8, 2))}})
-    with pytest.raises(mtpd.UserError, match="is no readable feature cache"):
+    with pytest.raises(mtpd.UserError, match="is not a readable feature cache"):
         mtpd.costs({"a": tmp_path / "none.safetensors"})
 
 

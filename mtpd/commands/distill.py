@@ -102,16 +102,15 @@ def _written(
     machine, console = Machine.here(None), intake.screen()
     with image_progress() as progress:
         seen = look_at(root, steps.lists_folder(chosen), seed=seed, progress=progress)
-    problems, remarks = seen.report.problems, [*seen.remarks, *seen.report.remarks]
-    intake.print_survey(root, seen.kind, seen.survey, problems, remarks, console)
-    if problems:
+    intake.print_survey(root, seen.kind, seen.survey, seen.problems, seen.remarks, console)
+    if seen.problems:
         raise typer.Exit(1)
     plan = steps.plan(seen, chosen, machine, wishes, budget, shlex.join(["mtpd", *sys.argv[1:]]))
     intake.print_proposal(
         plan.experiment, plan.hours, plan.basis, machine, plan.proposal.remarks, console
     )
     if force or not steps.yaml_file(chosen).exists():
-        intake.print_written(steps.write(plan, seen), chosen, machine.cores, console)
+        intake.print_written(steps.write(plan, seen), chosen, machine.cores, 0, console)
     else:
         _check_same(plan, steps.yaml_file(chosen))
     return chosen

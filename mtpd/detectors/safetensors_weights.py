@@ -60,7 +60,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | N
             state = {key: file.get_tensor(key) for key in list(file.keys())}
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise UserError(path, _fault(path, error), "give it anew") from error
+        raise UserError(path, _fault(path, error), "get the file again") from error
     try:
         classes = json.loads(metadata.get("classes", "null"))
     except ValueError:
@@ -81,4 +81,4 @@ def _fault(path: Path, error: Exception) -> str:
         needed = size
     if needed > size:
         return f"is cut off: has {size} of {needed} bytes"
-    return f"is no readable safetensors file ({error})"
+    return f"is not a readable safetensors file ({error})"

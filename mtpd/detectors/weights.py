@@ -85,7 +85,7 @@ def read_checkpoint(
             "give its full sha256, or set trusted: true if you trust where it comes from",
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, AttributeError, ImportError) as error:
-        raise UserError(path, "is no readable checkpoint", "give it anew") from error
+        raise UserError(path, "is not a readable checkpoint", "get the file again") from error
     return _state_and_classes(path, checkpoint)
 
 

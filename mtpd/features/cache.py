@@ -94,10 +94,10 @@ def read_cache(path: Path) -> tuple[Features, dict[str, Any]]:
                 for key in list(file.keys())  # a handle, not a mapping: it does not iterate
             }
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        problem = f"is no readable feature cache ({error})"
+        problem = f"is not a readable feature cache ({error})"
         raise UserError(path, problem, _remedy(path)) from error
     return dict(sorted(features.items())), identity
 
 
 def _remedy(path: Path) -> str:
-    return f"delete {path} so that it is made anew"
+    return f"delete {path} so that it is made again"

@@ -70,14 +70,14 @@ def read_mapping(path: Path, content: str, absent: str = "put one there") -> dic
         absent: The remedy where it cannot be read.
 
     Raises:
-        UserError: It cannot be read, is not YAML, or holds no mapping.
+        UserError: It cannot be read, is not YAML, or is not a mapping.
     """
     try:
         raw = yaml.load(read_text(path, absent), Loader=_Loader)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise UserError(path, f"is not YAML ({error})", "correct the file") from error
     if not isinstance(raw, dict):
-        raise UserError(path, "holds no mapping", content)
+        raise UserError(path, "is not a mapping of keys to values", content)
     return raw
 
 

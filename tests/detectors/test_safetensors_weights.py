@@ -87,7 +87,7 @@ def test_a_hash_that_differs_or_a_damaged_file_is_one_line(
     with pytest.raises(UserError, match="is cut off: has"):
         read_checkpoint(file)
     file.write_bytes(whole.replace(b"data_offsets", b"data_0ffsets", 1))
-    with pytest.raises(UserError, match="is no readable safetensors file"):
+    with pytest.raises(UserError, match="is not a readable safetensors file"):
         read_checkpoint(file)
 
 

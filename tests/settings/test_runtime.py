@@ -201,9 +201,9 @@ def test_wrong_settings_are_one_line(folder: Path, text: str, words: str) -> Non
     ("content", "words"),
     [
         (b"zoo: [", "is not YAML"),
-        (b"- demo", "holds no mapping; write keys"),
-        (b"demo", "holds no mapping"),
-        (b"", "holds no mapping"),
+        (b"- demo", "is not a mapping of keys to values; write keys"),
+        (b"demo", "is not a mapping of keys to values"),
+        (b"", "is not a mapping of keys to values"),
         (b"results: \xff", "is not UTF-8 text (byte 0xff in line 1); save it as UTF-8"),
         ("results: a".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
         (b"results: a\nresults: b", "key 'results' stands twice"),

@@ -136,7 +136,7 @@ def test_experiments_whose_names_are_numbers(tmp_path: Path, given: str, name: s
         (
             "- demo",
             [],
-            "config/config.yaml: holds no mapping; write keys such as",
+            "config/config.yaml: is not a mapping of keys to values; write keys such as",
         ),
         ("experiments: [", [], "config/config.yaml: is not YAML"),
         ("experiments: []", [], "config/config.yaml: experiments: names no experiment"),
