@@ -92,7 +92,7 @@ def export(
         raise UserError(model.name, "is ONNX already", "give the weights that it was made from")
     detector = load_detector(model.weights, model.config, "cpu", score_threshold)
     if score_threshold is not None:
-        _raise_threshold(detector.model, score_threshold)
+        _set_threshold(detector.model, score_threshold)
     images, from_where = check_images(detector, sources)
     resizing = resizing_of(detector)
     wrapped = ExportableDetector(detector.model).eval()
@@ -307,7 +307,7 @@ def _judge(out: Path, check: Check) -> None:
         )
 
 
-def _raise_threshold(model: Any, threshold: float) -> None:
+def _set_threshold(model: Any, threshold: float) -> None:
     """Set the lowest score of what ``model`` gives."""
     head = model.roi_head if hasattr(model, "roi_head") else model.bbox_head
     head.test_cfg.score_thr = threshold
