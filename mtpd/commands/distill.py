@@ -65,7 +65,7 @@ def distill_command(
     layout = Layout(workflow_settings().results, chosen)
     if not dry_run:
         typer.echo(f"\n{layout.table('md').read_text(encoding='utf-8')}")
-        typer.echo(f"Results: {layout.root}. The best student: mtpd predict {chosen} IMAGES")
+        typer.echo(f"Report: {layout.report}. The best student: mtpd predict {chosen} IMAGES")
 
 
 def _written(
