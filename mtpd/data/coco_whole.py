@@ -8,7 +8,7 @@ from typing import Any
 
 from mtpd.data.instances import INSTANCES, has_lists, sound_parts, write_coco
 from mtpd.data.lists import listed_images, split_list, unlisted
-from mtpd.data.names import alike
+from mtpd.data.names import Names
 from mtpd.data.tidy import Classes, tidied
 from mtpd.errors import UserError, raise_first
 from mtpd.files import read_json
@@ -34,14 +34,14 @@ def convert_coco(data: CocoData, split: str, out: Path) -> tuple[UserError, ...]
     whole, said = _whole(data)
     by_name = {image["file_name"]: image for image in whole["images"]}
     path = split_list(data, split)
-    images, problems = [], []
-    for name in listed_images(data, split):
-        if name in by_name:
-            images.append(by_name[name])
-            continue
-        problem = f"lists '{name}', which is not in data.annotations{alike(name, by_name)}"
-        problems.append(UserError(path, problem, "correct the line, or take it out"))
-    raise_first(problems)
+    listed = listed_images(data, split)
+    if missing := [name for name in listed if name not in by_name]:
+        known, remedy = Names(by_name), "correct the line, or take it out"
+        problem = "lists '{}', which is not in data.annotations{}"
+        raise_first(
+            [UserError(path, problem.format(name, known.instead(name)), remedy) for name in missing]
+        )
+    images = [by_name[name] for name in listed]
     ids = {image["id"] for image in images}
     annotations = [item for item in whole["annotations"] if item["image_id"] in ids]
     write_coco(out, {**whole, "images": images, "annotations": annotations})

@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 
-def there_instead(path: Path) -> str:
-    """What to add to "does not exist": the file beside it whose name looks the same, if any.
+class Names:
+    """Names among which one is looked for that looks like another.
 
-    Names the first characters that differ, as they may look alike or like nothing at all.
+    Args:
+        names: Of what there is.
     """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._by_look = {_look(name): name for name in names}
+
+    def instead(self, name: str) -> str:
+        """What to add to "does not exist": the name that looks the same, if there is one.
+
+        Names the first characters that differ, as they may look alike or like nothing at all.
+        """
+        found = self._by_look.get(_look(name))
+        return "" if found is None else f"; there is '{found}', {difference(name, found)}"
+
+
+def there_instead(path: Path) -> str:
+    """What to add to "does not exist": the file beside it whose name looks the same, if any."""
     try:
-        names = sorted(file.name for file in path.parent.iterdir())
+        return _names_in(path.parent, path.parent.stat().st_mtime_ns).instead(path.name)
     except OSError:
         return ""
-    return alike(path.name, names)
+
+
+@lru_cache(maxsize=16)
+def _names_in(folder: Path, _changed: int) -> Names:
+    """Names in a folder, listed once for all images that are missing there."""
+    return Names(sorted((file.name for file in folder.iterdir()), reverse=True))
 
 
 def alike(name: str, names: Iterable[str]) -> str:
     """As :func:`there_instead`, of the names that there are."""
-    found = next((other for other in names if _look(other) == _look(name)), None)
-    return "" if found is None else f"; there is '{found}', {difference(name, found)}"
+    return Names(names).instead(name)
 
 
 def difference(written: str, there: str) -> str:
