@@ -135,7 +135,7 @@ def test_without_a_hash_nothing_is_put_together(host: Host, zoo: Zoo) -> None:
     assert [asked for _, asked in host.requests] == [None, None, None]
 
 
-@pytest.mark.parametrize("sha256", [None, SHA256[:8]])
+@pytest.mark.parametrize("sha256", [None, SHA256[:8]], ids=["no hash", "hash"])
 def test_a_page_in_place_of_the_file_is_named_and_removed(
     sha256: str | None, host: Host, zoo: Zoo
 ) -> None:
