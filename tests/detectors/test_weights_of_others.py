@@ -177,7 +177,7 @@ def test_a_checkpoint_cut_off_anywhere_is_one_line(old: bool, tmp_path: Path) ->
     whole = path.read_bytes()
     for share in (0.3, 0.6, 0.9, 0.99):
         path.write_bytes(whole[: int(share * len(whole))])
-        with pytest.raises(UserError, match=r"cut off|damaged|no readable checkpoint"):
+        with pytest.raises(UserError, match=r"cut off|damaged|not a readable checkpoint"):
             read_checkpoint(path)
 
 
