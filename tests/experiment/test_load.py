@@ -39,7 +39,7 @@ WRONG: list[tuple[str, Any, str, str]] = [
         "methods.l",
         {"losses": [{"type": "cwd"}, {"type": "ld"}], "tap": "before_norm"},
         "methods.l.tap",
-        "ld looks at the head",
+        "ld works in the head",
     ),
     ("runs.progressive.order", ["a", "z"], "runs.progressive.order", "no teacher 'z'"),
     ("runs.progressive.order", "bsg", "runs.progressive.order", "bsg"),

@@ -57,5 +57,5 @@ def test_a_broken_cache_is_one_line(content: bytes | None, tmp_path: Path) -> No
     path = tmp_path / "features.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match="no readable feature cache"):
+    with pytest.raises(UserError, match="not a readable feature cache"):
         load_cache(path, IDENTITY)
