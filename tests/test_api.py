@@ -156,7 +156,7 @@ def test_orders_from_costs() -> None:
     assert mtpd.order(None, SCORES, "student", "direct").teachers == ("best",)
     assert mtpd.order(None, SCORES, "student", ["far", "near"]).teachers == ("far", "near")
     assert mtpd.order(COSTS, SCORES, "student").teachers == ("far", "near", "best")
-    with pytest.raises(mtpd.UserError, match="'bsg' is no strategy"):
+    with pytest.raises(mtpd.UserError, match="there is no order 'bsg'"):
         mtpd.order(COSTS, SCORES, "student", "bsg")
 
 

@@ -184,7 +184,7 @@ def test_the_template_is_a_valid_experiment() -> None:
 def test_the_demo_is_planned_by_the_installed_workflow(installed: Installed, project: Path) -> None:
     output = installed.snakemake(project, "--dry-run")
     assert "output: results/demo/detectors/r18_w8/model.pth" in output
-    assert "demo        ≤ 36 of 36" in output
+    assert "demo        ≤ 37 of 37" in output
     where = call([installed.python, "-c", "import mtpd; print(mtpd.__file__)"], project)
     assert installed.folder in Path(where.strip()).parents
     assert "results/demo: 0 of" in installed.mtpd(project, "status", "demo")

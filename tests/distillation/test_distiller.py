@@ -561,6 +561,7 @@ def dino() -> dict[str, Any]:
     return shipped("dino/dino-4scale_r50_8xb2-12e_coco.py", **options)
 
 
+@pytest.mark.slow
 def test_detectors_of_detr_s_kind_learn_and_teach_by_their_necks() -> None:
     """Each of the two with a dense detector."""
     wide = {"model__neck__out_channels": 256, "model__bbox_head__in_channels": 256}

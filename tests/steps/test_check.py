@@ -205,7 +205,7 @@ def test_options_that_do_not_build(context: Callable[..., Context]) -> None:
 
 
 def test_no_schedule(context: Callable[..., Context]) -> None:
-    refused(context(("training.epochs", ...)), "for how many epochs; add training.epochs")
+    refused(context(("training.epochs", ...)), "the number of epochs is not given; add training.epochs")
     refused(context(("training.optimizer", ...)), "which optimiser; add training.optimizer")
 
 
@@ -366,7 +366,7 @@ def test_a_missing_library_is_what_to_install(context: Callable[..., Context]) -
     opened = context()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mtpd.steps.check.DATASETS.build", pipeline)
-        refused(opened, r"passes the train pipeline \(albumentations is not .*; install what is")
+        refused(opened, r"train pipeline fails on an image \(albumentations is not .*; install what is")
 
 
 def test_several_data_sets_in_a_config(context: Callable[..., Context], tmp_path: Path) -> None:

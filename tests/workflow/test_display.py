@@ -37,17 +37,17 @@ def test_a_file_has_plain_lines(shown: str) -> None:
     """Every job once when it starts and once when it ends, every epoch once, and the sum."""
     lines = [line[9:] for line in shown.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
     assert lines[0] == (
-        "23 jobs to run: 1 data, 4 check, 3 check_pair, 4 train, 4 evaluate_detector, 3 stage, "
-        "2 evaluate_stage, 1 results, 1 all"
+        "24 jobs to run: 1 data, 4 check, 3 check_pair, 4 train, 4 evaluate_detector, 3 stage, "
+        "2 evaluate_stage, 1 report, 1 results, 1 all"
     )
     starts = sorted(line for line in lines if line.startswith("started: "))
-    assert len(starts) == len(set(starts)) == 22
-    ends = [re.match(r"(\d+) of 23 done: (.*?)(?:,|$)", line) for line in lines]
+    assert len(starts) == len(set(starts)) == 23
+    ends = [re.match(r"(\d+) of 24 done: (.*?)(?:,|$)", line) for line in lines]
     found = [(int(end[1]), end[2]) for end in ends if end]
-    assert [number for number, _ in found] == list(range(1, 24))
+    assert [number for number, _ in found] == list(range(1, 25))
     assert sorted(f"started: {job}" for _, job in found if job != "all") == starts
-    (first,) = [line for line in lines if line.startswith("1 of 23 done: ")]
-    assert re.fullmatch(r"1 of 23 done: micro: data, in \d+ s; about \d.* left", first)
+    (first,) = [line for line in lines if line.startswith("1 of 24 done: ")]
+    assert re.fullmatch(r"1 of 24 done: micro: data, in \d+ s; about \d.* left", first)
     epochs = [line for line in lines if "epoch 1" in line]
     for line in epochs:
         assert re.match(r"micro: \S+ .*: epoch 1(/1)?, loss \d+(\.\d+)?(, AP \d+\.\d)?, ", line), (
@@ -57,7 +57,7 @@ def test_a_file_has_plain_lines(shown: str) -> None:
     assert one_of_each(trained)
     taken = [line for line in lines if "done: micro: train" in line and "from the store" in line]
     assert len(taken) == 2
-    assert re.fullmatch(r"all 23 jobs done in .*", lines[-2])
+    assert re.fullmatch(r"all 24 jobs done in .*", lines[-2])
     assert re.fullmatch(r"Snakemake's own log.*: /.*\.snakemake\.log", lines[-1])
     assert "Provided cores" not in shown
     assert "Provided cores" in Path(lines[-1].rpartition(": ")[2]).read_text()

@@ -64,7 +64,7 @@ def error_of(done: subprocess.CompletedProcess[str]) -> str:
 def test_a_folder_of_its_own_with_everything_else_from_the_checkout(tmp_path: Path) -> None:
     output = call(snakemake("--dry-run", "--directory", str(tmp_path)), PROJECT)
     assert "output: results/demo/detectors/r18_w8/model.pth" in output
-    assert "demo        ≤ 36 of 36" in output
+    assert "demo        ≤ 37 of 37" in output
 
 
 def test_a_call_from_a_subfolder(tmp_path: Path) -> None:
