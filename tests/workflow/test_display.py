@@ -33,6 +33,7 @@ def one_of_each(trained: list[str]) -> bool:
     return len(trained) == 4 and rest == ["stage fm a+b", "train b"]
 
 
+@pytest.mark.slow
 def test_a_file_has_plain_lines(shown: str) -> None:
     """Every job once when it starts and once when it ends, every epoch once, and the sum."""
     lines = [line[9:] for line in shown.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
