@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtpd.commands.options import (
+    Budget,
+    Force,
+    ImageSize,
+    NewName,
+    Seed,
+    StudentChoice,
+    TeacherChoices,
+    wishes_of,
+)
 from mtpd.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,24 +30,12 @@ distill = typer.Typer()
 @distill.command("distill")
 def distill_command(
     data: Annotated[Path, typer.Option(help="Folder of images and annotations.")],
-    student: Annotated[
-        str | None,
-        typer.Option(help="A detector: as r18_w16 in config/detectors, mmdet::…, or CONFIG."),
-    ] = None,
-    teachers: Annotated[
-        list[str] | None,
-        typer.Option(help="Detectors, parted by commas; also trained ones: CONFIG=WEIGHTS."),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Of the experiment; none: made of the folder's.")
-    ] = None,
-    size: Annotated[
-        tuple[int, int] | None, typer.Option(help="Longest and shortest side of images.")
-    ] = None,
-    budget: Annotated[
-        float | None, typer.Option(min=0.01, help="Hours that all of it may take here.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split and of the experiment.")] = 0,
+    student: StudentChoice = None,
+    teachers: TeacherChoices = None,
+    name: NewName = None,
+    size: ImageSize = None,
+    budget: Budget = None,
+    seed: Seed = 0,
     cores: Annotated[
         int | None, typer.Option(min=1, help="CPU cores that jobs may use together; none: all.")
     ] = None,
@@ -47,9 +45,7 @@ def distill_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write the experiment, and show what would run.")
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an experiment of the same name.")
-    ] = False,
+    force: Force = False,
 ) -> None:
     """Distil teachers into a student on your data: look at it, write the experiment, run it.
 
@@ -60,7 +56,7 @@ def distill_command(
     from mtpd.steps.init import yaml_file
     from mtpd.steps.workflow import Call, run_workflow
 
-    chosen = _written(data.expanduser(), name, student, teachers or [], size, budget, seed, force)
+    chosen = _written(data.expanduser(), name, student, teachers, size, budget, seed, force)
     run_workflow(Call(yaml_file(chosen), cores=cores, profile=profile, dry_run=dry_run))
     layout = Layout(workflow_settings().results, chosen)
     if not dry_run:
@@ -72,7 +68,7 @@ def _written(
     root: Path,
     name: str | None,
     student: str | None,
-    teachers: list[str],
+    teachers: list[str] | None,
     size: tuple[int, int] | None,
     budget: float | None,
     seed: int,
@@ -84,20 +80,13 @@ def _written(
         UserError: The data is wrong, or there is another experiment of this name.
         typer.Exit: The data has problems, which were printed.
     """
-    from mtpd.intake.choice import choose, choose_all
     from mtpd.intake.looking import look_at
     from mtpd.intake.machine import Machine
-    from mtpd.intake.proposal import Wishes
     from mtpd.reporting import intake
     from mtpd.reporting.data_check import image_progress
     from mtpd.steps import init as steps
 
-    wishes = Wishes(
-        student=choose("--student", student) if student else None,
-        teachers=tuple(choose_all("--teachers", teachers)),
-        size=size,
-        seed=seed,
-    )
+    wishes = wishes_of(student, teachers, size, seed)
     chosen = steps.name_for(root, name, force=True)
     machine, console = Machine.here(None), intake.screen()
     with image_progress() as progress:

@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mtpd.commands.options import (
+    Budget,
+    Force,
+    ImageSize,
+    NewName,
+    Seed,
+    StudentChoice,
+    TeacherChoices,
+    wishes_of,
+)
 from mtpd.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,44 +35,29 @@ def init_experiment(
         typer.Argument(help="Folder of images and annotations, or one file of annotations in it."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The same as FOLDER.")] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Of the experiment; none: made of the folder's.")
-    ] = None,
+    name: NewName = None,
     format_: Annotated[
         Literal["coco", "voc", "yolo"] | None,
         typer.Option("--format", help="Of the annotations, where a folder has several."),
     ] = None,
-    student: Annotated[
-        str | None,
-        typer.Option(help="A detector: as r18_w16 in config/detectors, mmdet::…, or CONFIG."),
-    ] = None,
-    teachers: Annotated[
-        list[str] | None,
-        typer.Option(help="Detectors, parted by commas; also trained ones: CONFIG=WEIGHTS."),
-    ] = None,
-    size: Annotated[
-        tuple[int, int] | None, typer.Option(help="Longest and shortest side of images.")
-    ] = None,
+    student: StudentChoice = None,
+    teachers: TeacherChoices = None,
+    size: ImageSize = None,
     gpus: Annotated[
         int | None, typer.Option(min=0, help="Of one training; none: 1 if the machine has any.")
     ] = None,
-    budget: Annotated[
-        float | None,
-        typer.Option(min=0.01, help="Hours that all of it may take here; measures speeds first."),
-    ] = None,
+    budget: Budget = None,
     group: Annotated[
         str | None,
         typer.Option(
             help="Regular expression: images whose names share what it finds stay together."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split and of the experiment.")] = 0,
+    seed: Seed = 0,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Take the proposals; ask nothing.")
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an experiment of the same name.")
-    ] = False,
+    force: Force = False,
 ) -> None:
     """Look at a folder of images and annotations, and write an experiment for it.
 
@@ -70,10 +65,8 @@ def init_experiment(
     draws a split where there is none. The data is not changed. Exit status 1: something is wrong
     with it.
     """
-    from mtpd.intake.choice import choose, choose_all
     from mtpd.intake.looking import look_at
     from mtpd.intake.machine import Machine
-    from mtpd.intake.proposal import Wishes
     from mtpd.reporting import intake, questions
     from mtpd.reporting.data_check import image_progress
     from mtpd.steps import init as steps
@@ -81,12 +74,7 @@ def init_experiment(
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("mtpd").setLevel(logging.INFO)
     root = _folder(folder, data)
-    wishes = Wishes(
-        student=choose("--student", student) if student else None,
-        teachers=tuple(choose_all("--teachers", teachers or [])),
-        size=size,
-        seed=seed,
-    )
+    wishes = wishes_of(student, teachers, size, seed)
     wanted = steps.name_for(root, name, force=force)
     machine, console = Machine.here(gpus), intake.screen()
     try:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mtpd.intake.proposal import Wishes
 
 
 def _results() -> Path:
@@ -27,6 +30,45 @@ Results = Annotated[
 ]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads that this job may use.")]
 DetectorName = Annotated[str, typer.Option("--detector", help="The student or a teacher.")]
+
+# Of commands that write an experiment.
+NewName = Annotated[str | None, typer.Option(help="Of the experiment; none: made of the folder's.")]
+StudentChoice = Annotated[
+    str | None,
+    typer.Option(help="A detector: as r18_w16 in config/detectors, mmdet::…, or CONFIG."),
+]
+TeacherChoices = Annotated[
+    list[str] | None,
+    typer.Option(help="Detectors, parted by commas; also trained ones: CONFIG=WEIGHTS."),
+]
+ImageSize = Annotated[
+    tuple[int, int] | None, typer.Option(help="Longest and shortest side of images.")
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(min=0.01, help="Hours that all of it may take here; measures speeds first."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of the split and of the experiment.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an experiment of the same name.")]
+
+
+def wishes_of(
+    student: str | None, teachers: list[str] | None, size: tuple[int, int] | None, seed: int
+) -> Wishes:
+    """What the options of a new experiment ask for.
+
+    Raises:
+        UserError: A detector is not known.
+    """
+    from mtpd.intake.choice import choose, choose_all
+    from mtpd.intake.proposal import Wishes
+
+    return Wishes(
+        student=choose("--student", student) if student else None,
+        teachers=tuple(choose_all("--teachers", teachers or [])),
+        size=size,
+        seed=seed,
+    )
 
 
 def log_info() -> None:

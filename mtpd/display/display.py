@@ -15,6 +15,7 @@ from mtpd.display.job import Job
 from mtpd.display.run import PLAN, Failed, Run
 from mtpd.display.texts import (
     LOG,
+    SUBMITTED,
     closing_lines,
     failure_lines,
     left_of,
@@ -90,6 +91,10 @@ class Display(logging.Handler, ABC):
         """A job was started."""
 
     @abstractmethod
+    def submitted(self, job: Job, number: str) -> None:
+        """A job waits in Slurm's queue, under this number."""
+
+    @abstractmethod
     def finished(self, job: Job) -> None:
         """A job has ended well, and was counted."""
 
@@ -156,6 +161,11 @@ class Display(logging.Handler, ABC):
         self.say(failure_lines(failed), "red")
 
     def _say(self, record: logging.LogRecord) -> None:
+        if told := SUBMITTED.match(str(record.msg)):
+            job = self.run.running.get(int(told[1]))
+            if job is not None:
+                self.submitted(job, told[2])
+            return
         if str(record.msg).startswith(LOG):
             self._log = str(record.msg).removeprefix(LOG)
         text = text_of(record, executing=self.executing)

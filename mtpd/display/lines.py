@@ -24,6 +24,11 @@ class Lines(Display):
         if not self.quiet and job.log is not None:
             self.say([f"started: {job}"])
 
+    def submitted(self, job: Job, number: str) -> None:
+        """Say under which number Slurm knows the job."""
+        if not self.quiet:
+            self.say([f"submitted: {job}, as Slurm job {number}"])
+
     def finished(self, job: Job) -> None:
         """Say that a job has ended, and how many have."""
         if self.quiet:

@@ -50,6 +50,9 @@ class Screen(Display):
         self._open(job.experiment)
         self._draw()
 
+    def submitted(self, job: Job, number: str) -> None:
+        """The picture has the number from the job itself, as soon as that runs."""
+
     def finished(self, job: Job) -> None:  # noqa: ARG002
         """The picture shows it."""
         self._reckoned = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from logging import ERROR, WARNING, LogRecord
 
@@ -31,6 +32,9 @@ LOG = "Complete log(s): "
 
 REPEATED = ("returned non-zero exit status", "At least one job did not complete", "Exiting because")
 """What stands in those messages by which Snakemake says once more that a job has failed."""
+
+SUBMITTED = re.compile(r"Job (\d+) has been submitted with SLURM jobid (\S+) ")
+"""How the Slurm plugin says which number Slurm has given to a job."""
 
 AGAIN = "what is finished is kept, and the same command goes on from here"
 

@@ -122,6 +122,12 @@ def test_a_training_from_start_to_end(shown: Shown, folder: Path) -> None:
     ]
 
 
+def test_the_number_of_a_job_on_slurm(shown: Shown, folder: Path) -> None:
+    text = "Job 1 has been submitted with SLURM jobid 4711 (log: slurm_logs/4711.log)."
+    shown.tell(*begun(train=1), started(1, "train", folder, detector="a"), record(text=text))
+    assert shown.lines[2:] == ["submitted: micro: train a, as Slurm job 4711"]
+
+
 def test_what_an_earlier_run_has_shown_is_not_shown_again(shown: Shown, folder: Path) -> None:
     write_progress(folder, 2, state="saved")
     shown.tell(*begun(train=1), started(1, "train", folder, detector="a"))

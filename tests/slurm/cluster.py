@@ -22,7 +22,8 @@ from micro import MICRO, PROJECT, changed
 START = Path(__file__).parent / "start.sh"
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 LINKS = ("Snakefile", "workflow", "profiles", "slurm")
-EPOCHS = 300  # about a minute: Slurm looks at time limits twice a minute
+EPOCHS = 60  # long enough to be disturbed in the middle
+EPOCHS_OVER_A_MINUTE = 300  # for Slurm, which looks at time limits twice a minute
 ITERATIONS = 2  # of an epoch
 STAGES = ("a", "a+b")
 RESOURCES = {"threads": 1, "mem_mb": 2000, "runtime": 20}
@@ -174,8 +175,8 @@ class ClusterProject:
 
     def submitted(self) -> dict[str, str]:
         """Of every job that was submitted, by Slurm's number: rule and wildcards."""
-        pattern = r"submitted with SLURM jobid (\d+) \(log: .*?/slurm_logs/rule_(\S+)/\d+\.log\)"
-        return dict(re.findall(pattern, self.output.read_text()))
+        said = re.findall(r"submitted: micro: (.+), as Slurm job (\d+)", self.output.read_text())
+        return {number: task for task, number in said}
 
     def tasks(self) -> list[Task]:
         """Every process that Slurm has begun on the node for this folder."""
@@ -196,9 +197,9 @@ class ClusterProject:
         last = rf"Epoch\(train\) +\[ *(\d+)\]\[{ITERATIONS}/{ITERATIONS}\]"
         return [int(epoch) for epoch in re.findall(last, text)]
 
-    def check_complete(self) -> None:
+    def check_complete(self, epochs: int = EPOCHS) -> None:
         """Every stage of the chain was trained once and not more, and the table has its row."""
-        whole = list(range(1, EPOCHS + 1))
+        whole = list(range(1, epochs + 1))
         for chain in STAGES:
             assert self.epochs_trained(chain) == whole, chain
             history = json.loads((self.stage(chain) / "history.json").read_text())

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Install and start a Slurm of one node with two GPUs on this Debian machine: munged, slurmctld, slurmd.
 # May be called again: what runs is left alone, what was stopped is started. The GPUs are two null devices,
-# for Slurm to count. Where Slurm cannot be had, it says so in one line and ends with status 3.
+# for Slurm to count. MTPD_PROCTRACK=cgroup tracks processes as most clusters do, where the machine has
+# control groups of version 1 that may be written. Where Slurm cannot be had, it says so in one line and ends with status 3.
 set -euo pipefail
 
 skip() {
@@ -35,7 +36,7 @@ SlurmctldPidFile=$spool/slurmctld.pid
 SlurmdPidFile=$spool/slurmd.pid
 SlurmctldLogFile=$spool/slurmctld.log
 SlurmdLogFile=$spool/slurmd.log
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/${MTPD_PROCTRACK:-linuxproc}
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
@@ -82,6 +83,7 @@ if [ "$(cat /etc/slurm/slurm.conf 2> /dev/null)" != "$configuration" ]; then
     fi
     echo "$configuration" > /etc/slurm/slurm.conf
     echo "Name=gpu File=$spool/nvidia[0-1]" > /etc/slurm/gres.conf
+    printf '%s\n' CgroupPlugin=cgroup/v1 CgroupAutomount=no CgroupMountpoint=/sys/fs/cgroup > /etc/slurm/cgroup.conf
 fi
 
 if ! munge -n > /dev/null 2>&1; then

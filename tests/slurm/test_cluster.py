@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import STAGES, START, ClusterProject, slurm, wait_until
+from cluster import (
+    EPOCHS_OVER_A_MINUTE,
+    STAGES,
+    START,
+    ClusterProject,
+    slurm,
+    wait_until,
+)
 
 from mtpd.files import read_json
 
@@ -17,9 +24,10 @@ pytestmark = pytest.mark.slurm
 SKIPPED = 3
 RULES_WITH_GPU = ("train", "stage", "evaluate_detector", "evaluate_stage")
 AFTER_ORDER = {
-    **{f"stage/micro_fm_{chain}": 1 for chain in STAGES},
-    f"evaluate_stage/micro_fm_{STAGES[-1]}": 1,
-    "results/micro": 1,
+    **{f"stage fm {chain}": 1 for chain in STAGES},
+    f"evaluate_stage fm {STAGES[-1]}": 1,
+    "results": 1,
+    "report": 1,
 }
 
 
@@ -59,7 +67,7 @@ def test_the_chain_ends_complete_and_every_job_ran_once(finished: ClusterProject
 
 
 def test_a_job_sees_the_gpus_it_asks_for_and_no_two_see_the_same(finished: ClusterProject) -> None:
-    rules = {job: name.split("/")[0] for job, name in finished.submitted().items()}
+    rules = {job: name.split()[0] for job, name in finished.submitted().items()}
     tasks = finished.tasks()
     with_gpu = [task for task in tasks if task.devices != "none"]
     assert {rules[task.job] for task in with_gpu} == set(RULES_WITH_GPU)
@@ -75,14 +83,15 @@ def test_a_job_sees_the_gpus_it_asks_for_and_no_two_see_the_same(finished: Clust
 
 
 def test_a_job_may_be_warned_of_its_time_limit_and_one_requeued(project: ClusterProject) -> None:
+    project.write_experiment(("methods.fm.training.epochs", EPOCHS_OVER_A_MINUTE))
     with project.running() as snakemake:
         warned = project.wait_for_training("a")
         slurm("scontrol", "update", f"JobId={warned}", "TimeLimit=1")
         requeued = project.wait_for_training("a+b")
         slurm("scontrol", "requeue", requeued)
         project.finish(snakemake)
-    project.check_complete()
-    assert Counter(project.submitted().values()) == {**AFTER_ORDER, "stage/micro_fm_a": 2}
+    project.check_complete(EPOCHS_OVER_A_MINUTE)
+    assert Counter(project.submitted().values()) == {**AFTER_ORDER, "stage fm a": 2}
     assert [task.job for task in project.tasks()].count(requeued) == 2
 
 
@@ -101,7 +110,7 @@ def test_a_job_may_be_cancelled_and_one_end_without_controller(project: ClusterP
     with project.running() as snakemake:
         project.finish(snakemake)
     project.check_complete()
-    assert Counter(project.submitted().values()) == {**AFTER_ORDER, "stage/micro_fm_a": 2}
+    assert Counter(project.submitted().values()) == {**AFTER_ORDER, "stage fm a": 2}
 
 
 def test_snakemake_may_be_killed_and_its_jobs_end_or_be_cancelled(project: ClusterProject) -> None:
@@ -116,7 +125,7 @@ def test_snakemake_may_be_killed_and_its_jobs_end_or_be_cancelled(project: Clust
     with project.running() as snakemake:
         project.finish(snakemake)
     project.check_complete()
-    assert Counter(project.submitted().values()) == {**AFTER_ORDER, "stage/micro_fm_a+b": 2}
+    assert Counter(project.submitted().values()) == {**AFTER_ORDER, "stage fm a+b": 2}
 
 
 def test_a_training_on_two_gpus_is_one_job_with_a_process_for_each(project: ClusterProject) -> None:
@@ -140,7 +149,7 @@ def test_the_order_is_found_on_the_cluster_and_its_stages_follow(project: Cluste
     order = read_json(project.results / "order.json")
     chain = order["runs"]["chosen"]["chain"]
     assert (project.stage(chain) / "student.pth").is_file()
-    rules = Counter(name.split("/")[0] for name in project.submitted().values())
+    rules = Counter(name.split()[0] for name in project.submitted().values())
     assert rules["order"] == rules["costs"] == 1
     assert rules["features"] == 3
     assert rules["stage"] == len(order["runs"]["chosen"]["teachers"])
