@@ -2,6 +2,8 @@
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
+# A run starts hundreds of processes: what Python compiles is kept for the next one.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo demo-teachers evidence test test-slow test-slurm test-faults compatibility paper-proof lint format bench schema wheel reference docs report clean
 

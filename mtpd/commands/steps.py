@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MethodName = Annotated[str, typer.Option("--method", help="A method of the experiment.")]
 ChainText = Annotated[str, typer.Option("--chain", help="Teachers so far, such as t1+t2.")]
 Work = Callable[["Context"], object]
+Libraries = Literal["mmdet", "torch", "neither"]
 
 steps = typer.Typer()
 
@@ -170,7 +172,7 @@ def costs(experiment: ExperimentName, results: Results, threads: Threads = 1) ->
 
         write_costs(context)
 
-    _make(experiment, results, threads, ("costs",), work)
+    _make(experiment, results, threads, ("costs",), work, uses="torch")
 
 
 @steps.command()
@@ -182,7 +184,7 @@ def order(experiment: ExperimentName, results: Results, threads: Threads = 1) ->
 
         write_order(context)
 
-    _make(experiment, results, threads, ("order",), work)
+    _make(experiment, results, threads, ("order",), work, uses="torch")
 
 
 @steps.command()
@@ -194,7 +196,7 @@ def results(experiment: ExperimentName, results: Results, threads: Threads = 1) 
 
         write_results(context)
 
-    _make(experiment, results, threads, ("results",), work, uses_torch=False)
+    _make(experiment, results, threads, ("results",), work, uses="neither")
 
 
 @steps.command()
@@ -209,7 +211,7 @@ def cost_matrix(experiment: ExperimentName, results: Results) -> None:
         paths = [layout.figure("costs", kind) for kind in ("png", "pdf")]
         write_cost_matrix(settings, layout, runs_by_costs(settings), layout.experiment, paths)
 
-    _make(experiment, results, 1, ("cost_matrix",), work, uses_torch=False)
+    _make(experiment, results, 1, ("cost_matrix",), work, uses="neither")
 
 
 @steps.command()
@@ -233,7 +235,7 @@ def pretrained(experiment: ExperimentName, detector: DetectorName, results: Resu
 
         fetch_pretrained(context.experiment, detector, context.layout, context.zoo)
 
-    _make(experiment, results, 1, ("pretrained", detector), work)
+    _make(experiment, results, 1, ("pretrained", detector), work, uses="torch")
 
 
 def _make(
@@ -244,7 +246,7 @@ def _make(
     work: Work,
     taken: Work | None = None,
     gpus_of: Literal["train", "infer"] | None = None,
-    uses_torch: bool = True,
+    uses: Libraries = "mmdet",
 ) -> None:
     """Have the results of a job made, or take them from the store.
 
@@ -257,7 +259,7 @@ def _make(
         taken: Adds what the store does not keep.
         gpus_of: Kind of resources that says how many GPUs are leased while it works. A training on
             several is run by as many processes; this one waits for them.
-        uses_torch: Whether the work needs torch, which takes seconds to import.
+        uses: Which of the libraries that take seconds to import the work needs.
     """
     from mtpd.digests import Digests
     from mtpd.experiment.load import open_experiment
@@ -271,7 +273,7 @@ def _make(
 
     if is_launched():
         together = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        work(_with_torch(Context.open(experiment, results), max(1, threads // together)))
+        work(_with_libraries(Context.open(experiment, results), max(1, threads // together), uses))
         return
     log_info()
     workflow, (settings, layout) = workflow_settings(), open_experiment(experiment, results)
@@ -283,10 +285,10 @@ def _make(
     def on_gpus() -> None:
         # Before torch is imported: it must not look at the devices of others.
         with leased_gpus(gpus):
-            if not uses_torch:
+            if uses == "neither":
                 work(Context(settings, layout))
             elif gpus_of != "train" or gpus < 2:
-                work(_with_torch(Context(settings, layout), threads))
+                work(_with_libraries(Context(settings, layout), threads, uses))
             elif status := launch(gpus, sys.argv[1:]):
                 raise typer.Exit(status)
 
@@ -298,7 +300,7 @@ def _make(
     make(recipes, Store(workflow.store_for(results)), Task(task[0], task[1:]), on_gpus, add)
 
 
-def _with_torch(context: Context, threads: int) -> Context:
+def _with_libraries(context: Context, threads: int, uses: Libraries) -> Context:
     """``context``, after every library of this job is kept to ``threads`` CPU threads."""
     # Before any of these libraries is imported: they read the variables once.
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -313,4 +315,10 @@ def _with_torch(context: Context, threads: int) -> Context:
             "the job has a GPU (%s) that this PyTorch cannot use: it works on the CPU",
             os.environ["CUDA_VISIBLE_DEVICES"],
         )
+    if uses == "mmdet":
+        import mmdet.datasets
+        import mmdet.models  # noqa: F401
+    # What is imported stays. MMEngine collects garbage for every data set, and looking through all
+    # modules takes most of a second each time.
+    gc.freeze()
     return context

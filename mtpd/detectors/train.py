@@ -17,7 +17,7 @@ from mmengine.utils import import_modules_from_strings
 from mtpd.detectors.parallel import together
 from mtpd.detectors.stopping import end_loaders
 from mtpd.detectors.training_state import TrainingStates
-from mtpd.detectors.written_config import write_config
+from mtpd.detectors.written_config import plain, write_config
 from mtpd.errors import DivergedError
 from mtpd.layout import ModelFolder
 from mtpd.settings.experiment import Saving
@@ -73,7 +73,7 @@ def run_training(
         write_config(written, folder.training_config)
         # As Config.fromfile does: it registers hooks, and the distiller where the config names it.
         import_modules_from_strings(**config.custom_imports)
-        runner = Runner.from_cfg(config)
+        runner = Runner.from_cfg(plain(config.to_dict(), config.filename))
         try:
             runner.train()
         except DivergedError:

@@ -20,10 +20,20 @@ def write_config(config: Config, path: Path, moving: Path | None = None) -> None
         moving: Folder around ``path``; files in it are named as seen from ``path``, so that it may
             be moved as a whole.
     """
+    settings = config.to_dict()
     if moving is not None:
-        config = Config(_as_seen_from(path.parent.absolute(), config.to_dict(), moving.absolute()))
+        settings = _as_seen_from(path.parent.absolute(), settings, moving.absolute())
     with whole_file(path) as temporary:
-        config.dump(str(temporary))
+        plain(settings).dump(str(temporary))
+
+
+def plain(settings: dict[str, Any], filename: str | None = None) -> Config:
+    """A config whose text stands as it comes, a key a line.
+
+    yapf would break its lines more finely, and takes a second each time that the text is asked for:
+    six times in a training.
+    """
+    return Config(settings, filename=filename, format_python_code=False)
 
 
 def _as_seen_from(here: Path, part: Any, moving: Path) -> Any:

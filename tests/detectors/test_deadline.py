@@ -66,6 +66,7 @@ def test_an_end_is_near_while_one_more_iteration_and_save_still_fit() -> None:
     assert is_near(now - 100, save=0, iteration=0)
 
 
+@pytest.mark.slow
 def test_a_training_ends_itself_and_goes_on(tmp_path: Path) -> None:
     settings = changed(
         MICRO,

@@ -131,6 +131,7 @@ def compare(one: Jobs, other: Jobs) -> None:
     assert histories[0] == histories[1]
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("kills")
 def test_a_stage_killed_three_times(clean: Jobs, tmp_path: Path) -> None:
     jobs = copy_of(clean, tmp_path, "stages")
@@ -139,6 +140,7 @@ def test_a_stage_killed_three_times(clean: Jobs, tmp_path: Path) -> None:
     compare(clean, jobs)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("kills")
 def test_a_signal_saves_at_the_next_iteration(clean: Jobs, tmp_path: Path) -> None:
     jobs = copy_of(clean, tmp_path, "stages")

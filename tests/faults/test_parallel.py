@@ -18,6 +18,7 @@ from micro import MICRO, PROJECT, changed
 from mtpd.files import read_json
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("parallel"),
     pytest.mark.skipif(torch.cuda.device_count() == 1, reason="needs two GPUs, or none"),
 ]

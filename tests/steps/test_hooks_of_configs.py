@@ -49,7 +49,7 @@ def opened(folder: Path, config: str, *changes: tuple[str, Any]) -> Context:
     return context
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", ["rtmdet", pytest.param("yolox", marks=pytest.mark.slow)])
 def test_they_train_alone_and_as_students(tmp_path: Path, name: str) -> None:
     context = opened(tmp_path, DETECTORS[name])
     for detector in ("student", "a"):

@@ -38,6 +38,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     return opened
 
 
+@pytest.mark.slow
 def test_three_mechanisms_in_a_chain(context: Context) -> None:
     layout = context.layout
     for name in ("student", "a", "b"):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from forked import forked_jobs
 from micro import MICRO, PROJECT, changed
 
 TIMEOUT = 900
@@ -65,7 +66,7 @@ class Project:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake with two cores; its output is kept."""
+        """Run Snakemake with two cores and jobs that start at once; its output is kept."""
         command = [
             sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"),
             "--directory", str(self.folder), "--configfile", str(self.folder / "config.yaml"),
@@ -77,7 +78,7 @@ class Project:
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
-            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            env={**os.environ, **forked_jobs(), "PYTHONPATH": str(PROJECT)},
             check=False,
         )
 
