@@ -73,7 +73,10 @@ def as_known(model: ModelStatus, started: Iterable[Path], to_come: Iterable[Path
 def bar(done: int, total: int, words: str) -> Table:
     """How many jobs are done, as a bar with words."""
     line = Table.grid(padding=(0, 2))
-    line.add_row(ProgressBar(max(1, total), done, width=BAR_WIDTH), Text(words))
+    line.add_row(
+        ProgressBar(max(1, total), done, width=BAR_WIDTH),
+        Text(words, no_wrap=True, overflow="ellipsis"),
+    )
     return line
 
 

@@ -81,8 +81,10 @@ def tree_table(nodes: Sequence[Node], width: int, height: int | None = None) -> 
             runs or has failed is shown, with a count of the others.
     """
     table = Table(box=None, pad_edge=False)
-    table.add_column("model", overflow="fold")
-    table.add_column("state", no_wrap=True)
+    # Where lines are counted, a node has one.
+    is_cut = height is not None
+    table.add_column("model", no_wrap=is_cut, overflow="ellipsis" if is_cut else "fold")
+    table.add_column("state", no_wrap=True, min_width=max(map(len, STYLES)))
     headings = _headings(width)
     for heading in headings:
         at_left = heading == "where"

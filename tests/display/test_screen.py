@@ -114,6 +114,19 @@ def test_any_terminal_will_do(project: Path, width: int, height: int) -> None:
     display.close()
 
 
+def test_a_narrow_picture_has_a_line_for_each_model(project: Path) -> None:
+    display, output = screen(64, 30)
+    for one in begun(train=1):
+        display.handle(one)
+    display.handle(started(1, "train", Path("results/micro/detectors/a"), detector="a"))
+    lines = last_picture(display, output)
+    heading = next(at for at, line in enumerate(lines) if line.startswith("model "))
+    tree = lines[heading + 2 : -1]
+    assert all(line.startswith(("├─ ", "└─ ", "   └─ ", "fm")) for line in tree), tree
+    assert max(map(len, lines)) <= 64
+    display.close()
+
+
 def test_time_left_elsewhere(project: Path) -> None:
     """Told from files: what is there is done, and a training says itself how long it takes."""
     opened = open_experiment("micro")

@@ -96,11 +96,13 @@ class Terminal:
             signal.signal(
                 signal.SIGINT, signal.SIG_DFL
             )  # ignored where tests run in the background
-            for name in ("COLUMNS", "LINES"):  # they would count for more than the terminal's size
-                os.environ.pop(name, None)
-            os.environ.update(TERM="xterm-256color", PYTHONPATH=str(PROJECT))
+            # They would count for more than the terminal's size. Python's readline sets them
+            # without telling `os.environ`, so the environment is handed on by hand.
+            environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(PROJECT)}
+            for name in ("COLUMNS", "LINES"):
+                environment.pop(name, None)
             os.chdir(project.folder)
-            os.execv(command[0], command)
+            os.execve(command[0], command, environment)
         self.output = b""
 
     def resize(self, rows: int, columns: int) -> None:
