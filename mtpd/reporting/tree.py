@@ -80,22 +80,22 @@ def tree_table(nodes: Sequence[Node], width: int, height: int | None = None) -> 
         height: Lines that there is room for; None: any number. Where they are too few, only what
             runs or has failed is shown, with a count of the others.
     """
-    table = Table(box=None, pad_edge=False)
-    # Where lines are counted, a node has one.
-    is_cut = height is not None
-    table.add_column("model", no_wrap=is_cut, overflow="ellipsis" if is_cut else "fold")
-    table.add_column("state", no_wrap=True, min_width=max(map(len, STYLES)))
     headings = _headings(width)
-    for heading in headings:
-        at_left = heading == "where"
-        table.add_column(heading, justify="left" if at_left else "right", no_wrap=not at_left)
     lines = list(_lines(nodes))
     left_out: list[Node] = []
     if height is not None and len(lines) + 1 > height:
         lines, left_out = _most_important(nodes, max(1, height - 2))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    for heading in headings:
+        at_left = heading == "where"
+        table.add_column(heading, justify="left" if at_left else "right", no_wrap=not at_left)
     for before, node in lines:
-        cells = _cells(node)
-        table.add_row(_label(before, node), _state(node), *(cells.get(h, "") for h in headings))
+        label, cells = _label(before, node), _cells(node)
+        if height is not None:  # so that each node has one line
+            label.no_wrap, label.overflow = True, "ellipsis"
+        table.add_row(label, _state(node), *(cells.get(heading, "") for heading in headings))
     if left_out:
         table.add_row(Text(_count(left_out), "dim"))
     return table

@@ -118,8 +118,18 @@ def test_a_narrow_picture_has_a_line_for_each_model(project: Path) -> None:
     display, output = screen(64, 30)
     for one in begun(train=1):
         display.handle(one)
-    display.handle(started(1, "train", Path("results/micro/detectors/a"), detector="a"))
+    folder = Path("results/micro/detectors/a")
+    display.handle(started(1, "train", folder, detector="a"))
+    folder.mkdir(parents=True)
+    progress = {
+        "state": "training", "epoch": 12, "epochs": 60, "iteration": 5, "iterations": 9,
+        "seconds_per_iteration": 2.0, "host": "h", "pid": 1, "slurm_job": None, "updated": 0,
+        "loss": 1.234, "images_per_second": 30.71, "done": [{"epoch": 1, "ap": 0.25}],
+    }  # fmt: skip
+    (folder / "progress.json").write_text(json.dumps(progress))
     lines = last_picture(display, output)
+    (row,) = [line for line in lines if line.startswith("├─ a ")]
+    assert row.split()[1:] == ["a", "running", "12/60", "1.23", "25.0", "30.7", "8", "s"]
     heading = next(at for at, line in enumerate(lines) if line.startswith("model "))
     tree = lines[heading + 2 : -1]
     assert all(line.startswith(("├─ ", "└─ ", "   └─ ", "fm")) for line in tree), tree
