@@ -18,7 +18,13 @@ from mtpd.files import sha256_of
 WEIGHTS = PROJECT / "config" / "weights"
 EXPERIMENTS = [
     PROJECT / "config" / "experiments" / f"{name}.yaml"
-    for name in ("demo", "evidence_shapes_tuning", "evidence_shapes", "evidence_orders")
+    for name in (
+        "demo",
+        "evidence_shapes_tuning",
+        "evidence_shapes",
+        "evidence_shapes_budget",
+        "evidence_orders",
+    )
 ]
 
 
