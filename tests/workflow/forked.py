@@ -13,7 +13,6 @@ import functools
 import importlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -109,7 +108,6 @@ def ask(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.argv[1] == "serve":
         serve(sys.argv[2])
     else:
