@@ -18,9 +18,9 @@ def is_an_order(rows: pd.DataFrame) -> pd.Series:
 
 
 def orders_of_length(rows: pd.DataFrame, number: int) -> pd.DataFrame:
-    """AP of every order of so many teachers: one row for an order, one column for a seed."""
+    """AP of every order of so many teachers: one row for an order, one column for a start."""
     chosen = rows[is_an_order(rows) & (rows["teachers"].str.count(" > ") == number - 1)]
-    return chosen.pivot_table("AP", "teachers", "seed").dropna()
+    return chosen.pivot_table("AP", "teachers", "start").dropna()
 
 
 def regrets(rows: pd.DataFrame, number: int) -> pd.DataFrame:
@@ -38,9 +38,9 @@ def regrets(rows: pd.DataFrame, number: int) -> pd.DataFrame:
     means = table.mean(axis=1)
     found = []
     for strategy in STRATEGIES:
-        own = rows[(rows["arm"] == strategy) & rows["seed"].isin(table.columns)]
+        own = rows[(rows["arm"] == strategy) & rows["start"].isin(table.columns)]
         long = own["teachers"].str.count(" > ") == number - 1
-        if own.empty or not long.all() or set(own["seed"]) != set(table.columns):
+        if own.empty or not long.all() or set(own["start"]) != set(table.columns):
             continue
         ap = own["AP"].mean()
         found.append(
@@ -73,7 +73,7 @@ def correlations(rows: pd.DataFrame, costs: pd.DataFrame, number: int) -> pd.Dat
 
     Args:
         rows: Of the experiment.
-        costs: With ``seed``, ``source``, ``target``, ``cost``, and ``score`` of the source.
+        costs: With ``start``, ``source``, ``target``, ``cost``, and ``score`` of the source.
         number: Of teachers in the orders.
 
     Returns:
@@ -81,7 +81,7 @@ def correlations(rows: pd.DataFrame, costs: pd.DataFrame, number: int) -> pd.Dat
         with a higher AP, so negative is as it should be; of the scores, positive.
     """
     table = orders_of_length(rows, number)
-    costs = costs[costs["seed"].isin(table.columns)]
+    costs = costs[costs["start"].isin(table.columns)]
     mean = costs.groupby(["source", "target"])["cost"].mean()
     score = costs.groupby("source")["score"].mean()
     # The student is no teacher of any order.

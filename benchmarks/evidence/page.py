@@ -16,7 +16,13 @@ from benchmarks.evidence.orders import (
     regrets,
     seed_noise,
 )
-from benchmarks.evidence.rows import BASELINE, FOLDER, STABILITY, costs_file, read_rows
+from benchmarks.evidence.rows import (
+    BASELINE,
+    FOLDER,
+    STABILITY,
+    costs_file,
+    read_rows,
+)
 from benchmarks.evidence.statistics import Difference, paired
 from mtpd.files import whole_file
 from mtpd.reporting.figures import PALETTE, save, style
@@ -90,9 +96,9 @@ def experiments() -> list[str]:
 
 
 def arms_table(rows: pd.DataFrame) -> str:
-    """Means over seeds of every arm, in Markdown."""
+    """Means over the runs of every arm, in Markdown."""
     lines = [
-        "| method | arm | seeds | steps | AP | AP50 | val AP | training loss |",
+        "| method | arm | runs | steps | AP | AP50 | val AP | training loss |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     shown = rows[~is_an_order(rows)]
@@ -101,7 +107,7 @@ def arms_table(rows: pd.DataFrame) -> str:
         cells = [
             method,
             _words(str(arm)),
-            str(group["seed"].nunique()),
+            str(len(group)),
             " or ".join(map(str, steps)),
             *(_mean(group[metric], 2) for metric in ("AP", "AP50", "val_AP")),
             _mean(group["train_loss"], 3),
@@ -113,7 +119,7 @@ def arms_table(rows: pd.DataFrame) -> str:
 def differences_table(rows: pd.DataFrame) -> str:
     """Paired differences of AP between the arms that are compared, in Markdown."""
     lines = [
-        "| method | difference | AP | by t | by bootstrap | seeds in favour | clear of zero |",
+        "| method | difference | AP | by t | by bootstrap | runs in favour | clear of zero |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for method in [m for m in dict.fromkeys(rows["method"]) if m]:
@@ -173,7 +179,7 @@ def stability_table(rows: pd.DataFrame) -> str:
 
 
 def draw(name: str, paths: list[Path]) -> None:
-    """Draw every seed's AP by arm, paired by lines, and the means."""
+    """Draw the AP of every start by arm, paired by lines, and the means."""
     rows = read_rows(name)
     methods = [method for method in dict.fromkeys(rows["method"]) if method]
     with style():
@@ -181,10 +187,10 @@ def draw(name: str, paths: list[Path]) -> None:
         for axes, method in zip(
             figure.subplots(1, max(1, len(methods)), squeeze=False)[0], methods, strict=False
         ):
-            table = rows[rows["method"] == method].pivot_table("AP", "seed", "arm")
+            table = rows[rows["method"] == method].pivot_table("AP", "start", "arm")
             arms = [arm for arm in ARMS if arm in table.columns]
-            for _, seed in table[arms].iterrows():
-                axes.plot(arms, seed, color="0.75", linewidth=0.6, zorder=1)
+            for _, start in table[arms].iterrows():
+                axes.plot(arms, start, color="0.75", linewidth=0.6, zorder=1)
             for place, arm in enumerate(arms):
                 values = table[arm].dropna()
                 axes.scatter(np.full(len(values), place), values, s=6, color=PALETTE[1], zorder=2)
@@ -197,7 +203,7 @@ def draw(name: str, paths: list[Path]) -> None:
 
 def _difference_row(method: str, title: str, found: Difference) -> str:
     intervals = [f"{low:+.2f} to {high:+.2f}" for low, high in (found.by_t, found.by_bootstrap)]
-    count = f"{found.better} of {found.seeds}"
+    count = f"{found.better} of {found.starts}"
     cells = [method, title, f"{found.mean:+.2f}", *intervals, count]
     return f"| {' | '.join([*cells, 'yes' if found.is_clear else 'no'])} |"
 

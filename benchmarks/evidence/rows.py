@@ -20,7 +20,7 @@ BASELINE = "baseline"
 JOINT = "-then-"
 """Between the teachers in the name of an arm that is an order, written out."""
 
-KEY = ["method", "arm", "seed"]
+KEY = ["method", "arm", "seed", "start"]
 COLUMNS = [
     *KEY,
     "settings",
@@ -34,7 +34,9 @@ COLUMNS = [
     "weights_sha256",
 ]
 """AP, AP50 (test) and val_AP in percent; train_loss is the student's own in its last epoch; steps
-are iterations of the whole student; settings and weights_sha256 are the beginnings of digests."""
+are iterations of the whole student; settings, start and weights_sha256 are the beginnings of
+digests. ``start`` is that of the baseline's weights: the same seed gives others on another kind of
+processor, and only arms of the same start are paired."""
 
 
 def read_rows(name: str) -> pd.DataFrame:
@@ -93,18 +95,20 @@ def costs_file(name: str) -> Path:
 
 
 def add_costs(name: str, experiment: Experiment, layout: Layout) -> None:
-    """Add the costs that one seed has measured, if it has, in place of those of the same seed.
+    """Add the costs that one seed has measured, if it has, in place of those of the same start.
 
-    Columns: seed, source, target, cost, and validation AP of the source.
+    Columns: seed, start, source, target, cost, and validation AP of the source.
     """
     if not layout.costs.exists():
         return
     costs: dict[str, dict[str, float]] = read_json(layout.costs)["costs"]
+    start = _start(layout.detector(experiment.student.name))
     scores = {detector: read_metrics(layout.detector(detector)) for detector in costs}
     rows = pd.DataFrame(
         [
             {
                 "seed": experiment.seed,
+                "start": start,
                 "source": source,
                 "target": target,
                 "cost": round(cost, 5),
@@ -117,11 +121,15 @@ def add_costs(name: str, experiment: Experiment, layout: Layout) -> None:
     )
     path = costs_file(name)
     others = pd.read_csv(path) if path.exists() else rows.iloc[:0]
-    kept = pd.concat([others[others["seed"] != experiment.seed], rows]).sort_values(
-        ["seed", "source", "target"]
+    kept = pd.concat([others[others["start"] != start], rows]).sort_values(
+        ["seed", "start", "source", "target"]
     )
     with whole_file(path) as temporary:
         kept.to_csv(temporary, index=False)
+
+
+def _start(baseline: ModelFolder) -> str:
+    return sha256_of(baseline.weights)[:12]
 
 
 def _row(
@@ -142,6 +150,7 @@ def _row(
         "method": "" if run is None else run_of(experiment, run).method,
         "arm": run or BASELINE,
         "seed": experiment.seed,
+        "start": _start(folders[0]),
         "settings": settings_of(experiment, run),
         "teachers": " > ".join(teachers or []),
         "epochs": "+".join(str(len(part)) for part in epochs),

@@ -13,20 +13,20 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better one arm is than another, over seeds that both have.
+    """How much better one arm is than another, over starts that both have.
 
     Attributes:
         mean: In the metric's unit.
         by_t: 95 % interval by Student's t.
-        by_bootstrap: 95 % interval by drawing the seeds again.
-        seeds: Their number.
+        by_bootstrap: 95 % interval by drawing the starts again.
+        starts: Their number.
         better: Of them, how many favour the first arm.
     """
 
     mean: float
     by_t: tuple[float, float]
     by_bootstrap: tuple[float, float]
-    seeds: int
+    starts: int
     better: int
 
     @property
@@ -36,15 +36,15 @@ class Difference:
 
 
 def paired(rows: pd.DataFrame, one: str, other: str, metric: str) -> Difference | None:
-    """``one`` less ``other``, seed by seed; None: fewer than two seeds have both.
+    """``one`` less ``other``, start by start; None: fewer than two have both.
 
     Args:
-        rows: Of one experiment and method, with columns ``arm``, ``seed`` and the metric.
+        rows: Of one experiment and method, with columns ``arm``, ``start`` and the metric.
         one: An arm.
         other: Another.
         metric: Column to compare.
     """
-    table = rows.pivot_table(index="seed", columns="arm", values=metric)
+    table = rows.pivot_table(index="start", columns="arm", values=metric)
     if not {one, other} <= set(table.columns):
         return None
     differences = (table[one] - table[other]).dropna().to_numpy()

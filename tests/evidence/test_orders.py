@@ -30,7 +30,12 @@ def rows(noise: float = 0.0, **chosen: tuple[str, ...]) -> pd.DataFrame:
     for seed in SEEDS:
         measured = {order: ap_of(order) + 5 * seed + generator.normal(0, noise) for order in orders}
         found += [
-            {"arm": arm, "seed": seed, "teachers": " > ".join(order), "AP": measured[order]}
+            {
+                "arm": arm,
+                "start": f"start {seed}",
+                "teachers": " > ".join(order),
+                "AP": measured[order],
+            }
             for arm, order in arms.items()
         ]
     return pd.DataFrame(found)
@@ -39,7 +44,7 @@ def rows(noise: float = 0.0, **chosen: tuple[str, ...]) -> pd.DataFrame:
 def test_orders_are_told_from_choices_and_by_length() -> None:
     table = rows(bgs=("b", "c", "d"), direct=("d",))
     assert [len(orders_of_length(table, number)) for number in (1, 2, 3)] == [4, 12, 24]
-    assert list(orders_of_length(table, 3).columns) == list(SEEDS)
+    assert list(orders_of_length(table, 3).columns) == [f"start {seed}" for seed in SEEDS]
 
 
 def test_rank_and_regret() -> None:
@@ -73,7 +78,7 @@ def test_predictors() -> None:
     """Costs that fall with the difference of scores: low where a step is small."""
     costs = [
         {
-            "seed": seed, "source": one, "target": other, "score": scores[one],
+            "start": f"start {seed}", "source": one, "target": other, "score": scores[one],
             "cost": abs(scores[one] - scores[other]) / 100,
         }
         for scores in ({"student": 5.0, **SCORES},)

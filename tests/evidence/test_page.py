@@ -15,8 +15,8 @@ from mtpd.files import whole_file
 def rows(**arms: list[float]) -> pd.DataFrame:
     found = [
         {
-            "method": "cwd", "arm": arm, "seed": seed, "AP": ap, "AP50": 2 * ap, "val_AP": ap,
-            "train_loss": 0.5, "steps": 10, "teachers": "x",
+            "method": "cwd", "arm": arm, "seed": seed, "start": f"start {seed}",
+            "AP": ap, "AP50": 2 * ap, "val_AP": ap, "train_loss": 0.5, "steps": 10, "teachers": "x",
         }
         for arm, values in arms.items()
         for seed, ap in enumerate(values)
@@ -34,7 +34,7 @@ def test_differences_are_paired_by_seed() -> None:
     test = stats.ttest_rel(progressive, direct).confidence_interval()
     assert found.by_t == pytest.approx((test.low, test.high))
     assert found.by_t[0] < found.by_bootstrap[0] < 1.02 < found.by_bootstrap[1] < found.by_t[1]
-    assert (found.seeds, found.better, found.is_clear) == (5, 5, True)
+    assert (found.starts, found.better, found.is_clear) == (5, 5, True)
     assert stats.ttest_ind(progressive, direct).pvalue > 0.5
 
 
@@ -42,6 +42,15 @@ def test_a_difference_within_the_noise_is_not_clear() -> None:
     found = difference_of(np.array([1.0, -1.2, 0.8, -0.5, 0.3]))
     assert not found.is_clear
     assert found.better == 3
+
+
+def test_the_same_seed_from_another_start_is_another_run() -> None:
+    """As on another processor, where training gives other weights."""
+    here, there = rows(direct=[10.0, 20.0], progressive=[11.0, 22.0]), rows(progressive=[30.0])
+    there["start"] = "start elsewhere"
+    found = paired(pd.concat([here, there]), "progressive", "direct", "AP")
+    assert found is not None
+    assert (found.starts, found.mean) == (2, 1.5)
 
 
 def test_arms_without_common_seeds_have_no_difference() -> None:
