@@ -16,13 +16,7 @@ from benchmarks.evidence.orders import (
     regrets,
     seed_noise,
 )
-from benchmarks.evidence.rows import (
-    BASELINE,
-    FOLDER,
-    STABILITY,
-    costs_file,
-    read_rows,
-)
+from benchmarks.evidence.rows import BASELINE, FOLDER, STABILITY, costs_file, read_rows
 from benchmarks.evidence.statistics import Difference, paired
 from mtpd.files import whole_file
 from mtpd.reporting.figures import PALETTE, save, style

@@ -2,7 +2,8 @@
 # Install and start a Slurm of one node with two GPUs on this Debian machine: munged, slurmctld, slurmd.
 # May be called again: what runs is left alone, what was stopped is started. The GPUs are two null devices,
 # for Slurm to count. MTPD_PROCTRACK=cgroup tracks processes as most clusters do, where the machine has
-# control groups of version 1 that may be written. Where Slurm cannot be had, it says so in one line and ends with status 3.
+# control groups of version 1 that may be written. Where Slurm cannot be had, it says so in one line and ends
+# with status 3.
 set -euo pipefail
 
 skip() {

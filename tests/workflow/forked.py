@@ -13,6 +13,7 @@ import functools
 import importlib
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -39,7 +40,8 @@ def forked_jobs() -> dict[str, str]:
     folder = Path(tempfile.mkdtemp(prefix="mtpd-jobs-"))
     address, function = folder / "socket", folder / "function.sh"
     # -I and -S: it needs nothing but Python's own library, and starts in a few milliseconds.
-    function.write_text(f'mtpd() {{ {sys.executable} -I -S {__file__} ask "$@"; }}\n')
+    command = shlex.join([sys.executable, "-I", "-S", __file__, "ask"])
+    function.write_text(f'mtpd() {{ {command} "$@"; }}\n')
     server = subprocess.Popen(
         [sys.executable, __file__, "serve", str(address)],
         env={**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONPATH": os.pathsep.join(sys.path)},
