@@ -1,17 +1,23 @@
-"""Seconds from a job's start to its first training iteration, on the micro data of this script."""
+"""Seconds from a job's start to its first training iteration, on the micro data of this script.
+
+As a process of its own, and as a fork of one that has imported the libraries.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
 
 from mtpd.files import read_json
+from mtpd.forks import ask
+from mtpd.forks.server import start_forks
 from mtpd.layout import Layout
 
 EXPERIMENT = {
@@ -25,17 +31,22 @@ EXPERIMENT = {
 }
 
 
-def measure() -> list[dict[str, Any]]:
-    """One row for a plain training job and one for a stage."""
+ASK = (sys.executable, "-I", "-S", ask.__file__)
+"""``mtpd`` as a fork."""
+
+
+def measure(mtpd: Sequence[str], address: str) -> dict[str, float]:
+    """The seconds of a plain training job, and of a stage."""
     with tempfile.TemporaryDirectory() as folder:
         experiment = Path(folder) / "startup.yaml"
         experiment.write_text(yaml.safe_dump(EXPERIMENT))
         layout = Layout(Path(folder) / "results", experiment.stem)
 
         def step(*arguments: str) -> None:
-            command = [sys.executable, "-m", "mtpd.cli", *arguments[0].split(), str(experiment)]
+            command = [*mtpd, *arguments[0].split(), str(experiment)]
             command += [*arguments[1:], "--results", str(layout.results)]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            environment = {**os.environ, ask.ADDRESS: address}
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
 
         step("data prepare")
         for name in ("student", "teacher"):
@@ -45,11 +56,13 @@ def measure() -> list[dict[str, Any]]:
             "train": layout.detector("student").history,
             "stage": layout.stage("cwd", "teacher").history,
         }
-        return [
-            {"job": job, "seconds_to_first_iteration": read_json(path)["startup_seconds"]}
-            for job, path in histories.items()
-        ]
+        return {job: read_json(path)["startup_seconds"] for job, path in histories.items()}
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{pd.DataFrame(measure()).to_markdown(index=False)}\n")
+    address = start_forks()
+    rows = [
+        {"jobs": jobs, **measure(mtpd, address)}
+        for jobs, mtpd in (("processes", (sys.executable, "-m", "mtpd.cli")), ("forks", ASK))
+    ]
+    sys.stdout.write(f"{pd.DataFrame(rows).to_markdown(index=False)}\n")

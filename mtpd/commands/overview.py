@@ -40,10 +40,12 @@ def status(
     from mtpd.display.watch import watch as show
     from mtpd.estimation.speed import Calibration, Speed
     from mtpd.layout import calibration_file
+    from mtpd.settings.runtime import workflow_settings
     from mtpd.steps.estimate import estimate_experiments
 
     opened = open_experiment(experiment, results)
-    speed = Speed(Calibration.load(calibration_file(results)))
+    forked = workflow_settings().forks_jobs
+    speed = Speed(Calibration.load(calibration_file(results)), forked=forked)
     with suppress(KeyboardInterrupt):
         show(
             lambda: collect_status(*opened),
@@ -62,9 +64,11 @@ def estimate(
     from mtpd.estimation.speed import Calibration, Speed
     from mtpd.layout import calibration_file
     from mtpd.reporting.estimate import print_estimate
+    from mtpd.settings.runtime import workflow_settings
     from mtpd.steps.estimate import estimate_experiments
 
-    speed = Speed(Calibration.load(calibration or calibration_file(results)))
+    known = Calibration.load(calibration or calibration_file(results))
+    speed = Speed(known, forked=workflow_settings().forks_jobs)
     print_estimate(estimate_experiments(experiments, results, speed), speed)
 
 

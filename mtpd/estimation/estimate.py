@@ -416,7 +416,8 @@ def _after_more(job: PricedJob, later: Mapping[PricedJob, Sequence[PricedJob]]) 
 
 def _priced(planned: Sequence[PlannedJob], prices: Mapping[str, Prices]) -> list[PricedJob]:
     """Every job of the plan, at its place."""
-    startup = Assumptions.load().startup_seconds
+    startups = {name: known.speed.startup_seconds for name, known in prices.items()}
+    otherwise = Assumptions.load().startup_seconds
     found: dict[int, PricedJob] = {}
 
     def at(place: int) -> PricedJob:
@@ -427,7 +428,7 @@ def _priced(planned: Sequence[PlannedJob], prices: Mapping[str, Prices]) -> list
             found[place] = PricedJob(
                 job.task,
                 job.product,
-                startup + (0 if job.is_kept else price.seconds),
+                startups.get(job.experiment, otherwise) + (0 if job.is_kept else price.seconds),
                 _part_left(job),
                 job.is_left,
                 job.is_kept,
@@ -511,7 +512,7 @@ class _Longest:
 
     def _add(self, task: Task, after: Iterable[PricedJob]) -> PricedJob:
         price = self._prices.of(task)
-        seconds = self._prices.speed.assumptions.startup_seconds + price.seconds
+        seconds = self._prices.speed.startup_seconds + price.seconds
         job = PricedJob(
             task,
             None,

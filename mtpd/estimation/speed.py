@@ -53,6 +53,7 @@ class Assumptions(Settings):
     train_step: PositiveFloat
     cpu_thread: PositiveFloat
     startup_seconds: PositiveFloat
+    fork_seconds: PositiveFloat
     parameters: Parameters
     detections_bytes: PositiveInt
     feature_values: PositiveInt
@@ -225,12 +226,15 @@ class Speed:
     """Answers how long steps take, and remembers what it was asked.
 
     Attributes:
+        startup_seconds: Until a job does its own work.
         answers: Of every question so far.
         pairs: Every step of distillation asked for, measured or not.
     """
 
-    def __init__(self, calibration: Calibration) -> None:
-        self.assumptions = Assumptions.load()
+    def __init__(self, calibration: Calibration, *, forked: bool = False) -> None:
+        """``calibration`` is what was measured; ``forked`` says that jobs are forks."""
+        self.assumptions = assumed = Assumptions.load()
+        self.startup_seconds = assumed.fork_seconds if forked else assumed.startup_seconds
         self.answers: dict[tuple[Kind, Workload], Answer] = {}
         self.pairs: dict[Workload, None] = {}
         self._calibration = calibration

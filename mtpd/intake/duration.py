@@ -28,7 +28,7 @@ def hours(
     """
     prices = Prices(experiment, layout, speed)
     prices.images = Images(images, "counted")
-    startup = speed.assumptions.startup_seconds
+    startup = speed.startup_seconds
     resources = experiment.resources.train
     at_once = 1 if resources.gpus else max(1, machine.cores // resources.threads)
     detectors = [

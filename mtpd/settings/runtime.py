@@ -149,6 +149,10 @@ class Config(_Keys):
     trackers: Annotated[tuple[Tracker, ...], BeforeValidator(_trackers)] = Field(
         default=(), description="What trainings report to beside TensorBoard: wandb, mlflow"
     )
+    fork_jobs: bool = Field(
+        default=True,
+        description="Where no GPU is: fork jobs from one process that has imported the libraries",
+    )
 
 
 class Workflow(Config):
@@ -160,6 +164,11 @@ class Workflow(Config):
     """
 
     checkout: Path = PROJECT
+
+    @property
+    def forks_jobs(self) -> bool:
+        """Whether jobs on this machine are forks (:mod:`mtpd.forks`)."""
+        return self.fork_jobs and not gpus_here()
 
     def store_for(self, results: Path) -> Path:
         """Folder where finished results are kept; ``results`` is the folder of all results."""

@@ -197,12 +197,13 @@ def _speed(experiment: Experiment, layout: Layout, *, measure: bool) -> Speed:
     """How long steps take, as far as it was measured; what was not is measured if asked for."""
     file = calibration_file(layout.results)
     known = Calibration.load(file)
+    forked = workflow_settings().forks_jobs
     if not measure:
-        return Speed(known)
+        return Speed(known, forked=forked)
     asked = workloads([(experiment, layout)])
     missing = {load: kinds for load, kinds in asked.items() if not _is_known(known, load, kinds)}
     if not missing:
-        return Speed(known)
+        return Speed(known, forked=forked)
     on_gpu = any(load.device == "cuda" for load in missing)
     # Before torch is imported: it must not look at the devices of others.
     with TemporaryDirectory(prefix="mtpd-") as temporary, leased_gpus(1 if on_gpu else 0):
@@ -211,7 +212,7 @@ def _speed(experiment: Experiment, layout: Layout, *, measure: bool) -> Speed:
         path = Path(temporary, "calibration.yaml")
         known.save(path)
         calibrate(missing, path, MEASURED_STEPS)
-        return Speed(Calibration.load(path))
+        return Speed(Calibration.load(path), forked=forked)
 
 
 def _is_known(known: Calibration, load: Any, kinds: Any) -> bool:

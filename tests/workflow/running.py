@@ -9,12 +9,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
-from forked import forked_jobs
 from micro import MICRO, PROJECT, changed
+
+from mtpd.forks.ask import ADDRESS
+from mtpd.forks.server import start_forks
 
 TIMEOUT = 900
 
@@ -29,6 +33,14 @@ CHOSEN = {
     "seeds": {"method": "fm", "order": ["b"], "seeds": [0, 1, 2]},
 }
 """Runs of the micro experiment: those whose teachers are named, and with them others."""
+
+
+@cache
+def forks() -> dict[str, str]:
+    """Environment in which jobs are forks of one process, the same for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(PROJECT))
+        return {"PYTHONPATH": str(PROJECT), ADDRESS: start_forks()}
 
 
 @contextmanager
@@ -78,7 +90,7 @@ class Project:
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
-            env={**os.environ, **forked_jobs(), "PYTHONPATH": str(PROJECT)},
+            env={**os.environ, **forks()},
             check=False,
         )
 

@@ -2,6 +2,7 @@
 import atexit
 import logging
 import os
+import shlex
 import sys
 from functools import cache
 from importlib.util import find_spec
@@ -23,6 +24,8 @@ from mtpd.experiment.fetching import remote_files, starts_pretrained
 from mtpd.experiment.load import experiment_path, open_experiment
 from mtpd.experiment.recipes import Recipes, Task
 from mtpd.files import read_json
+from mtpd.forks import ask
+from mtpd.forks.server import start_forks
 from mtpd.launch import end_with_the_terminal, put_command_on_path
 from mtpd.layout import Layout, PaperLayout, calibration_file
 from mtpd.papers.changes import has_changed as paper_item_changed
@@ -45,12 +48,13 @@ end_with_the_terminal()
 # Signals reach bash too, which would leave at once and take the job's processes with it.
 # `log_to FILE COMMAND…` runs a command whose output goes into a file. Snakemake deletes a job's log when it
 # tries the job again; under a second name, FILE.1, FILE.2 and so on, the logs of failed attempts stay.
-shell.prefix(
+PREFIX = (
     "set -euo pipefail; trap : TERM INT HUP USR1; "
     'log_to() {{ local file="$1" n=1; shift; : > "$file"; '
     'while [ -e "$file.$n" ]; do n=$((n + 1)); done; ln "$file" "$file.$n" 2> /dev/null || true; '
     '"$@" >> "$file" 2>&1; rm -f "$file.$n"; }}; '
 )
+shell.prefix(PREFIX)
 
 # A project's own Snakefile may have included this one.
 CHECKOUT = Path(workflow.current_basedir).parents[1]
@@ -273,12 +277,17 @@ def say_idle_gpus():
             print(f"{name}: {text}", file=sys.stderr)
 
 
+def are_forks():
+    """Whether jobs are forks of one process; those of a cluster cannot be."""
+    return WORKFLOW.forks_jobs and workflow.local_exec
+
+
 def estimated():
     """What the planned jobs take, and by which speeds."""
     jobs = planned_jobs(workflow.dag, is_kept)
     names = dict.fromkeys(job.experiment for job in jobs if job.experiment)
     experiments = [(experiment_named(name), Layout(RESULTS, name)) for name in names]
-    speed = Speed(Calibration.load(calibration_file(RESULTS)))
+    speed = Speed(Calibration.load(calibration_file(RESULTS)), forked=are_forks())
     return estimate(jobs, experiments, speed, awaited), speed
 
 
@@ -325,6 +334,15 @@ def end_planning():
             found.adopt()
     if STORE.folder.is_dir():
         DIGESTS.save()
+
+
+onstart:
+    # CUDA does not survive a fork, and jobs on other machines cannot be forks of anything here.
+    if are_forks():
+        if ask.ADDRESS not in os.environ:
+            os.environ[ask.ADDRESS] = start_forks()
+        command = shlex.join([sys.executable, "-I", "-S", ask.__file__])
+        shell.prefix(PREFIX + 'mtpd() {{ %s "$@"; }}; ' % command)
 
 
 if workflow.is_main_process:
