@@ -5,6 +5,7 @@ Importing this package registers its classes with MMEngine; configs of stages na
 """
 
 from mtpd.distillation.distiller import Distiller
+from mtpd.distillation.fitted import FitAdaptersHook
 from mtpd.distillation.optimiser import StudentOptimWrapperConstructor
 
-__all__ = ["Distiller", "StudentOptimWrapperConstructor"]
+__all__ = ["Distiller", "FitAdaptersHook", "StudentOptimWrapperConstructor"]
