@@ -216,6 +216,11 @@ class PaperLayout:
         """A figure as ``png`` or ``pdf``."""
         return self.results / PAPER / "figures" / f"{name}.{suffix}"
 
+    @property
+    def report(self) -> Path:
+        """The page of all tables and figures."""
+        return self.results / PAPER / "report.html"
+
     def record(self, item: str) -> Path:
         """What ``item``, such as ``tables.mtpd_best``, was made from."""
         return self.results / PAPER / "made" / f"{item}.json"

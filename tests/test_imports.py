@@ -17,7 +17,7 @@ ORDER = (
     "settings",
     *("data", "detectors", "zoo", "features", "selection", "distillation", "evaluation"),
     *("experiment", "estimation", "overview", "papers", "intake"),
-    *("reporting", "display", "steps", "api", "commands", "cli"),
+    *("reporting", "display", "steps", "api", "commands", "cli", "forks"),
 )
 Graph = dict[str, set[str]]
 

@@ -120,21 +120,30 @@ def paper_tables(
     ] = None,
     item: Annotated[
         list[str] | None,
-        typer.Option(help="Only this one, such as tables.mtpd_best; may stand several times."),
+        typer.Option(
+            help="Only this one, such as tables.mtpd_best, or report; may stand several times."
+        ),
     ] = None,
 ) -> None:
-    """Write the papers' tables and figures; what is not measured yet is marked as missing."""
-    from mtpd.papers.paper import choose_items, load_experiments, load_paper
+    """Write the papers' tables and figures, and a page that shows them all.
+
+    What is not measured yet is marked as missing.
+    """
+    from mtpd.papers.paper import REPORT, choose_items, load_experiments, load_paper
     from mtpd.settings.runtime import workflow_settings
-    from mtpd.steps.paper import write_paper
+    from mtpd.steps.paper import write_paper, write_paper_report
 
     workflow = workflow_settings()
     file = tables or workflow.paper_tables
     paper = load_paper(file)
     items = choose_items(file, paper, item)
-    experiments = load_experiments(file, paper, experiments_folder or workflow.folder, items)
-    for path in write_paper(paper, experiments, results, items):
+    shown = [key for key in items if key != REPORT]
+    needed = None if REPORT in items else shown
+    experiments = load_experiments(file, paper, experiments_folder or workflow.folder, needed)
+    for path in write_paper(paper, experiments, results, shown):
         typer.echo(path)
+    if REPORT in items:
+        typer.echo(write_paper_report(paper, experiments, results))
 
 
 @overview.command()

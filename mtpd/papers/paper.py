@@ -29,6 +29,9 @@ from mtpd.settings.values import SettingError, Settings, Text
 TABLE_SUFFIXES = ("csv", "md", "tex")
 FIGURE_SUFFIXES = ("png", "pdf")
 
+REPORT = "report"
+"""Key of the page that shows them all."""
+
 Chains = Mapping[str, Mapping[str, Chain]]
 """Experiment → member of a run → its chain."""
 
@@ -207,15 +210,16 @@ def load_paper(path: Path = PAPER_TABLES) -> Paper:
 
 
 def choose_items(path: Path, paper: Paper, items: Sequence[str] | None) -> tuple[str, ...]:
-    """Keys of ``items``, or of all tables and figures.
+    """Keys of ``items``, or of all tables and figures and of their page.
 
     Raises:
         UserError: There is no such table or figure in the file at ``path``.
     """
+    known = (*paper.items, REPORT)
     for item in items or ():
-        if item not in paper.items:
-            raise UserError(path, f"there is no '{item}'", _remedy(item, tuple(paper.items)))
-    return tuple(items or paper.items)
+        if item not in known:
+            raise UserError(path, f"there is no '{item}'", _remedy(item, known))
+    return tuple(items or known)
 
 
 def experiments_of(paper: Paper, items: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -353,6 +357,8 @@ def inputs_of(
 
 def content_of(paper: Paper, item: str) -> dict[str, Any]:
     """What ``item`` says, JSON-ready: it is made again when this changes."""
+    if item == REPORT:
+        return {"items": list(paper.items)}
     chosen = paper.items[item]
     content = chosen.model_dump(mode="json", exclude_defaults=True)
     if isinstance(chosen, DirectAgainstProgressive):
@@ -362,6 +368,11 @@ def content_of(paper: Paper, item: str) -> dict[str, Any]:
 
 
 def products_of(paper: Paper, results: Path) -> list[Path]:
+    """Files of all tables and figures, and their page."""
+    return [*items_of(paper, results), PaperLayout(results).report]
+
+
+def items_of(paper: Paper, results: Path) -> list[Path]:
     """Files of all tables and figures."""
     layout = PaperLayout(results)
     return [

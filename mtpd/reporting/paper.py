@@ -91,7 +91,7 @@ def tidy(measured: MeasuredTable) -> pd.DataFrame:
 
 def markdown_of(measured: MeasuredTable) -> str:
     """The table in GitHub's Markdown, with footnotes."""
-    shown = _Shown(measured)
+    shown = ShownTable(measured)
     headings = [
         *measured.table.labels,
         *(f"{shown.heading(name)} {part}" for name, part in shown.columns),
@@ -113,7 +113,7 @@ def markdown_of(measured: MeasuredTable) -> str:
 
 def latex_of(measured: MeasuredTable) -> str:
     """A ``table*`` with a caption and the label ``tab:<name>``; needs booktabs and graphicx."""
-    table, shown = measured.table, _Shown(measured)
+    table, shown = measured.table, ShownTable(measured)
     labels = len(table.labels)
     upper, rules, place = [""] * labels, [], labels + 1
     for name, group in groupby(column for column, _ in shown.columns):
@@ -150,13 +150,14 @@ def latex_of(measured: MeasuredTable) -> str:
     )
 
 
-class _Shown:
+class ShownTable:
     """A table as people read it: rounded, with marks for what is missing, and footnotes.
 
     Attributes:
         columns: Name and part of every column behind the labels. A column for which the paper has
             no value at all shows the measured one alone.
         rows: Texts with the number of their footnote, or None.
+        keys: For each text, the number that it shows; None: it shows none.
         notes: Footnotes, the first being number 1.
         legend: What the marks mean, as far as they appear.
     """
@@ -186,6 +187,10 @@ class _Shown:
             [(label, None) for label in row.labels] + list(self._row(row.cells, measurements))
             for row, measurements in zip(table.rows, measured.rows, strict=True)
         ]
+        self.keys: list[list[float | None]] = [
+            [*(None for _ in row.labels), *self._keys(row.cells, measurements)]
+            for row, measurements in zip(table.rows, measured.rows, strict=True)
+        ]
         self.legend = list(self._legend())
 
     def heading(self, column: str) -> str:
@@ -211,6 +216,17 @@ class _Shown:
                 yield _measured(found, metric), note
             else:
                 yield _difference(cell, found, metric), note
+
+    def _keys(
+        self, cells: Mapping[str, Cell], measurements: Mapping[str, Measurement]
+    ) -> Iterator[float | None]:
+        for column, part in self.columns:
+            if column not in cells:
+                yield None
+                continue
+            published, found = cells[column].published, measurements[column]
+            numbers = {"published": published, "measured": found.mean}
+            yield numbers.get(part) if part in numbers else found.difference(published)
 
     def _legend(self) -> Iterator[str]:
         texts = [text for row in self.rows for text, _ in row]

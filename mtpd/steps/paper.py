@@ -17,6 +17,7 @@ from mtpd.papers.changes import record_item
 from mtpd.papers.measured import Measurement, Measurements
 from mtpd.papers.paper import (
     FIGURE_SUFFIXES,
+    REPORT,
     TABLE_SUFFIXES,
     ApOverStages,
     CostMatrix,
@@ -31,6 +32,8 @@ from mtpd.papers.paper import (
 )
 from mtpd.reporting.bars import Bar, Group, draw_bars
 from mtpd.reporting.generalisation import Trajectory, draw_loss_against_ap
+from mtpd.reporting.page.papers import paper_report
+from mtpd.reporting.page.render import write_page
 from mtpd.reporting.paper import MeasuredTable, write_paper_table
 from mtpd.reporting.stages import Point, RunStages, draw_stages
 from mtpd.settings.experiment import Experiment
@@ -55,17 +58,56 @@ def write_paper(
     Raises:
         UserError: A file below ``results`` is not what its step writes.
     """
+    measured = _measurements(experiments, results)
+    writer, digests = _Writer(paper, measured), Digests()
+    written = []
+    for item in items:
+        written += writer.write(item)
+        inputs = inputs_of(paper, item, results, experiments, measured.chains)
+        record_item(paper, item, results, inputs, digests)
+    return written
+
+
+def measured_tables(
+    paper: Paper, experiments: Mapping[str, Experiment], results: Path
+) -> list[MeasuredTable]:
+    """All tables, with what is measured of them so far."""
+    writer = _Writer(paper, _measurements(experiments, results))
+    return [writer.measured_table(name) for name in paper.tables]
+
+
+def _measurements(experiments: Mapping[str, Experiment], results: Path) -> Measurements:
     chains = {
         name: known_chains(experiment, Layout(results, name))
         for name, experiment in experiments.items()
     }
-    writer, digests = _Writer(paper, Measurements(experiments, results, chains)), Digests()
-    written = []
-    for item in items:
-        written += writer.write(item)
-        inputs = inputs_of(paper, item, results, experiments, chains)
-        record_item(paper, item, results, inputs, digests)
-    return written
+    return Measurements(experiments, results, chains)
+
+
+def write_paper_report(paper: Paper, experiments: Mapping[str, Experiment], results: Path) -> Path:
+    """Write the page of all tables and figures, and give its path.
+
+    Args:
+        paper: The tables and figures.
+        experiments: All that they name.
+        results: Folder of all results; figures are shown as far as they lie there.
+
+    Raises:
+        UserError: A file below ``results`` is not what its step writes.
+    """
+    layout, tables = PaperLayout(results), measured_tables(paper, experiments, results)
+    figures = {name: (_title(paper, name), layout.figure(name, "png")) for name in paper.figures}
+    write_page(paper_report(tables, figures), layout.report)
+    # What the items are made from stands in their own records.
+    record_item(paper, REPORT, results, [], Digests())
+    return layout.report
+
+
+def _title(paper: Paper, name: str) -> str:
+    figure = paper.figures[name]
+    if isinstance(figure, DirectAgainstProgressive):
+        return figure.title or paper.tables[figure.table].title
+    return figure.title or name
 
 
 @dataclass(frozen=True)
@@ -78,7 +120,7 @@ class _Writer:
         item, layout = self.paper.items[key], PaperLayout(self.measured.results)
         if isinstance(item, Table):
             paths = [layout.table(name, suffix) for suffix in TABLE_SUFFIXES]
-            write_paper_table(MeasuredTable(name, item, self._rows(item)), *paths)
+            write_paper_table(self.measured_table(name), *paths)
             return paths
         paths = [layout.figure(name, suffix) for suffix in FIGURE_SUFFIXES]
         if isinstance(item, DirectAgainstProgressive):
@@ -90,6 +132,11 @@ class _Writer:
         else:
             self._cost_matrix(item, paths)
         return paths
+
+    def measured_table(self, name: str) -> MeasuredTable:
+        """A table, with what is measured of it."""
+        table = self.paper.tables[name]
+        return MeasuredTable(name, table, self._rows(table))
 
     def _rows(self, table: Table) -> tuple[dict[str, Measurement], ...]:
         return tuple(

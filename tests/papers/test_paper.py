@@ -15,6 +15,7 @@ from mtpd.errors import UserError
 from mtpd.experiment.recipes import Made
 from mtpd.experiment.runs import chains_of_runs
 from mtpd.papers.paper import (
+    REPORT,
     Reference,
     choose_items,
     experiments_of,
@@ -165,17 +166,18 @@ def test_products_and_experiments(case: Case) -> None:
     paper, _ = case.load()
     products = [path.as_posix() for path in products_of(paper, Path("results"))]
     assert products[:3] == [f"results/paper/tables/best.{kind}" for kind in ("csv", "md", "tex")]
-    assert products[-2:] == [
-        f"results/paper/figures/generalisation.{kind}" for kind in ("png", "pdf")
+    assert products[-3:] == [
+        *(f"results/paper/figures/generalisation.{kind}" for kind in ("png", "pdf")),
+        "results/paper/report.html",
     ]
-    assert len(products) == 2 * 3 + 4 * 2
+    assert len(products) == 2 * 3 + 4 * 2 + 1
     assert experiments_of(paper) == ("micro",)
     assert experiments_of(paper, []) == ()
 
 
 def test_choosing_items(case: Case) -> None:
     paper, _ = case.load()
-    assert choose_items(case.tables, paper, None) == tuple(paper.items)
+    assert choose_items(case.tables, paper, None) == (*paper.items, REPORT)
     assert choose_items(case.tables, paper, ["figures.bars"]) == ("figures.bars",)
     with pytest.raises(UserError, match=r"there is no 'tables.bset'; use one of: tables.best"):
         choose_items(case.tables, paper, ["tables.bset"])

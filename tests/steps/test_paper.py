@@ -245,6 +245,9 @@ def test_the_commands(case: Case) -> None:
     assert not layout.figure("bars", "png").exists()
     with pytest.raises(UserError, match="there is no 'best'"):
         CliRunner().invoke(app, [*call, "--item", "best"], catch_exceptions=False)
+    done = CliRunner().invoke(app, [*call, "--item", "report"], catch_exceptions=False)
+    assert done.stdout.split() == [str(layout.report)]
+    assert not layout.figure("bars", "png").exists()
     file = str(case.experiments / "micro.yaml")
     CliRunner().invoke(app, ["cost-matrix", file, *results], catch_exceptions=False)
     assert case.layout.figure("costs", "pdf").exists()

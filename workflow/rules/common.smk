@@ -30,9 +30,11 @@ from mtpd.launch import end_with_the_terminal, put_command_on_path
 from mtpd.layout import Layout, PaperLayout, calibration_file
 from mtpd.papers.changes import has_changed as paper_item_changed
 from mtpd.papers.paper import (
+    REPORT,
     check_references,
     experiments_of,
     inputs_of,
+    items_of as items_of_paper,
     load_paper,
     products_of as products_of_paper,
 )
@@ -530,6 +532,16 @@ def paper_changes(kind):
     return lambda wildcards: (
         [CHANGED] if paper_changed(f"{kind}.{wildcards.item}") else []
     )
+
+
+def paper_report_changes():
+    """As `changes`, for the page of all tables and figures, which shows what their files say."""
+    is_main = workflow.is_main_process
+    if is_main and paper_item_changed(
+        paper(), REPORT, RESULTS, [], changes_of, DIGESTS
+    ):
+        return [CHANGED]
+    return []
 
 
 def paper_models():

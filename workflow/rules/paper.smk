@@ -43,3 +43,23 @@ rule paper_figure:
         mem_mb=2000,
     shell:
         "log_to {log:q} mtpd paper-tables --item figures.{wildcards.item:q}"
+
+
+rule paper_report:
+    input:
+        shown=lambda _: items_of_paper(paper(), RESULTS),
+        changes=lambda _: paper_report_changes(),
+    output:
+        report(
+            PAPER_PATHS.report,
+            caption="../report/paper_report.rst",
+            category="Papers",
+        ),
+    log:
+        PAPER_PATHS.log("report"),
+    localrule: True
+    threads: 1
+    resources:
+        mem_mb=2000,
+    shell:
+        "log_to {log:q} mtpd paper-tables --item report"

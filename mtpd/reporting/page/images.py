@@ -18,6 +18,11 @@ LONGEST_SIDE = 560
 QUALITY = 82
 
 
+def file_uri(path: Path) -> str:
+    """A PNG file as a data URI, byte for byte."""
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
 def photo_uri(path: Path) -> str:
     """An image as a data URI, as it is stored: turned by no EXIF tag, as detectors see it.
 

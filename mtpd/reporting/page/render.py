@@ -14,6 +14,7 @@ from mtpd.files import whole_file
 from mtpd.reporting.page.charts import CLASSES_SHOWN, draw_lines, draw_precision
 from mtpd.reporting.page.content import Cell, Column, ErrorsOfModel, FeatureMaps, Report, Table
 from mtpd.reporting.page.images import map_uri
+from mtpd.reporting.page.papers import PaperReport
 
 _FOLDER = Path(__file__).parent
 
@@ -27,14 +28,33 @@ ERROR_NOTES = {
 }
 
 
-def write_page(report: Report, path: Path) -> None:
+def write_page(report: Report | PaperReport, path: Path) -> None:
     """Write the whole page to ``path``."""
+    page = page_of(report) if isinstance(report, Report) else page_of_papers(report)
     with whole_file(path) as temporary:
-        temporary.write_text(page_of(report), encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8")
 
 
 def page_of(report: Report) -> str:
     """The page as HTML: the same for the same content."""
+    precision = report.precision
+    return _rendered(
+        "report.html.j2",
+        report=report,
+        curves=_chart(draw_lines, report.curves, "epochs of distillation", "validation AP, %"),
+        precision=_chart(draw_precision, precision),
+        classes_left_out=max(0, len(precision[0][1].classes) - CLASSES_SHOWN) if precision else 0,
+        errors=errors_table(report.errors) if report.errors else None,
+        maps=_maps(report.maps) if report.maps else None,
+    )
+
+
+def page_of_papers(report: PaperReport) -> str:
+    """The page of the papers' tables as HTML."""
+    return _rendered("papers.html.j2", report=report)
+
+
+def _rendered(template: str, **content: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -42,17 +62,10 @@ def page_of(report: Report) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    template = environment.get_template("report.html.j2")
-    precision = report.precision
-    return template.render(
-        report=report,
+    return environment.get_template(template).render(
         style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
         script=Markup((_FOLDER / "report.js").read_text(encoding="utf-8")),
-        curves=_chart(draw_lines, report.curves, "epochs of distillation", "validation AP, %"),
-        precision=_chart(draw_precision, precision),
-        classes_left_out=max(0, len(precision[0][1].classes) - CLASSES_SHOWN) if precision else 0,
-        errors=errors_table(report.errors) if report.errors else None,
-        maps=_maps(report.maps) if report.maps else None,
+        **content,
     )
 
 
