@@ -38,7 +38,6 @@ evidence: .venv/.dev ## docs/evidence.md: what the page lists, from ten seeds; m
 	$(BIN)/python -m benchmarks.evidence run evidence_shapes_tuning --seeds 100,101 --cores $(CORES)
 	$(BIN)/python -m benchmarks.evidence run evidence_shapes --seeds 0-9 --cores $(CORES)
 	$(BIN)/python -m benchmarks.evidence run evidence_shapes_budget --seeds 0-3 --cores $(CORES)
-	$(BIN)/python -m benchmarks.evidence run evidence_shapes_fitted --seeds 0-9 --cores $(CORES)
 	$(BIN)/python -m benchmarks.evidence run evidence_orders --seeds 0-3 --every-order 3 --cores $(CORES)
 	$(BIN)/python -m benchmarks.evidence costs evidence_shapes
 	$(BIN)/python -m benchmarks.evidence page

@@ -58,15 +58,6 @@ COMPARED = [
     ("bgs", "reversed"),
     ("bgs", "random"),
 ]
-"""Arms of one method."""
-
-COMPARED_METHODS = [
-    *((f"{arm}-fitted", f"{arm}-random") for arm in ("progressive", "direct", "intermediate")),
-    ("progressive-fitted", "direct-fitted"),
-    ("progressive-fitted", "intermediate-fitted"),
-    ("progressive-fitted", "intermediate-random"),
-]
-"""Arms whose names say the method, too."""
 
 
 def write_page() -> None:
@@ -131,10 +122,6 @@ def differences_table(rows: pd.DataFrame) -> str:
             found = paired(of_method, one, other, "AP")
             if found is not None:
                 lines.append(_difference_row(method, f"{_words(one)} − {_words(other)}", found))
-    for one, other in COMPARED_METHODS:
-        found = paired(rows, one, other, "AP")
-        if found is not None:
-            lines.append(_difference_row("", f"{one} − {other}", found))
     return "\n".join(lines)
 
 

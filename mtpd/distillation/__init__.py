@@ -5,7 +5,6 @@ Importing this package registers its classes with MMEngine; configs of stages na
 """
 
 from mtpd.distillation.distiller import Distiller
-from mtpd.distillation.fitted import FitAdaptersHook
 from mtpd.distillation.optimiser import StudentOptimWrapperConstructor
 
-__all__ = ["Distiller", "FitAdaptersHook", "StudentOptimWrapperConstructor"]
+__all__ = ["Distiller", "StudentOptimWrapperConstructor"]

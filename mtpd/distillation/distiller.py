@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +10,6 @@ from typing import Any, Literal
 import torch
 from mmcv.cnn.bricks import DropPath
 from mmdet.registry import MODELS
-from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from torch import Tensor, nn
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 from mtpd.detectors.feature_maps import NeckTap
 from mtpd.detectors.weights import load_weights
 from mtpd.distillation.features import Features, GroundTruth, Predictions
-from mtpd.distillation.fitted import MapFit, start_from
 from mtpd.distillation.heads import DenseHeadAdapter, adapter_of
 from mtpd.distillation.losses import build_loss
 from mtpd.distillation.normalisation import Renormalise
@@ -173,48 +171,6 @@ class Distiller(BaseModel):
         self.teacher._apply(fn, recurse)
         return self
 
-    @torch.no_grad()
-    def fit_adapters(self, batches: Iterable[Any], images: int) -> dict[str, dict[int, str]]:
-        """Start the losses' 1×1 convolutions as the linear maps that fit best.
-
-        Args:
-            batches: As a training's loader gives them.
-            images: Of all processes together; fewer where the batches end before.
-
-        Returns:
-            By loss and stride, the share of the teacher's variance that the map misses, or in
-            words why there is none.
-        """
-        fits = [MapFit() for _ in self.pair.strides]
-        # As the losses will see the student, but its running statistics stay as they are.
-        was_training, seen = self.student.training, 0
-        kept = [buffer.clone() for buffer in self.student.buffers()]
-        self.student.train()
-        for batch in batches:
-            data = self.data_preprocessor(batch, training=True)
-            teacher = self._teacher_features(data["inputs"], data["data_samples"])
-            self.student.extract_feat(data["inputs"])
-            student = _chosen(self._tap.take(), self.pair.student)
-            for fit, own, target in zip(fits, student, teacher.fpn, strict=True):
-                fit.add(own, target)
-            seen += len(data["inputs"]) * get_world_size()
-            if seen >= images:
-                break
-        self.student.train(was_training)
-        for buffer, value in zip(self.student.buffers(), kept, strict=True):
-            buffer.copy_(value)
-        losses: list[Any] = list(self.losses)
-        return {
-            loss.settings.type: {
-                stride: _fitted(level, fit)
-                for stride, level, fit in zip(
-                    self.pair.strides, loss.adapter.levels, fits, strict=True
-                )
-            }
-            for loss in losses
-            if loss.settings.has_adapter
-        }
-
     def forward(
         self,
         inputs: Tensor,
@@ -298,13 +254,6 @@ class Distiller(BaseModel):
             self._towers[0].take()
         if self._outputs:
             self._outputs[0].take()
-
-
-def _fitted(level: nn.Module, fit: MapFit) -> str:
-    if not isinstance(level, nn.Conv2d):
-        return "none, as channels agree"
-    missed = start_from(level, fit)
-    return "left at random, as the student's map is constant" if missed is None else f"{missed:.3f}"
 
 
 def _chosen(maps: Sequence[Tensor], side: Side) -> list[Tensor]:

@@ -304,7 +304,15 @@ class Recipes:
             training = experiment.stage_training(method, chain.last.epochs)
             settings = self._training(student, training, chain.seed)
             if teacher is not None:
-                settings |= self._teaching(method, teacher)
+                settings["teacher"] = self._model(teacher)
+                settings["losses"] = self._losses(method)
+                chosen = experiment.method(method)
+                if chosen.teacher.precision is not None:
+                    settings["teacher_precision"] = chosen.teacher.precision
+                if chosen.teacher.stochastic_depth:
+                    settings["teacher_stochastic_depth"] = True
+                if chosen.tap != "after_norm":
+                    settings["tap"] = chosen.tap
                 if "student" not in inputs:
                     settings["start"] = experiment.method(method).start
             return settings
@@ -314,23 +322,6 @@ class Recipes:
             (folder.weights.name, folder.history.name),
         )
         return Recipe(task, content, folder.path, files, inputs, "training", after)
-
-    def _teaching(self, method: str, teacher: str) -> dict[str, Any]:
-        """How a teacher teaches; what is at its default is left out, as it always was."""
-        chosen = self.experiment.method(method)
-        settings: dict[str, Any] = {
-            "teacher": self._model(teacher),
-            "losses": self._losses(method),
-        }
-        if chosen.teacher.precision is not None:
-            settings["teacher_precision"] = chosen.teacher.precision
-        if chosen.teacher.stochastic_depth:
-            settings["teacher_stochastic_depth"] = True
-        if chosen.tap != "after_norm":
-            settings["tap"] = chosen.tap
-        if chosen.adapters != "random":
-            settings["adapters"] = chosen.adapters
-        return settings
 
     def detector_evaluation(self, name: str) -> Recipe:
         """The evaluation of a detector without teacher."""

@@ -204,11 +204,6 @@ class Method(Settings):
         description="Where the necks' maps are taken that losses compare; before_norm as the "
         "release of MTPD does, which matters for necks with a norm",
     )
-    adapters: Literal["random", "fitted"] = Field(
-        default="random",
-        description="How the 1×1 convolutions of a stage's losses start; fitted: as the linear "
-        "maps from the student's maps to the teacher's that fit best",
-    )
     training: Training = Field(
         default=Training(), description="Schedule of one stage, over that of the student"
     )
@@ -218,9 +213,6 @@ class Method(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Method:
-        if self.adapters == "fitted" and not any(loss.has_adapter for loss in self.losses):
-            problem = "fitted is for losses between necks, and there is none"
-            raise SettingError("adapters", problem, "leave it out")
         if self.tap == "before_norm":
             of_head = [loss.type for loss in self.losses if loss.type in ("pgd", "ld")]
             if of_head:

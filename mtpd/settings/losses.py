@@ -26,14 +26,12 @@ class LossSettings(BaseModel):
             student's head or by its kind (``one-stage``, ``two-stage``); the head goes first.
         revision: Counts how often the same settings have come to mean another loss, so that a stage
             is not taken for one of an earlier version.
-        has_adapter: Whether a 1×1 convolution gives the student's neck maps the teacher's channels.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     published: ClassVar[dict[str, dict[str, Any]]] = {}
     revision: ClassVar[int] = 0
-    has_adapter: ClassVar[bool] = True
 
     def completed(self, kind: str, head: str) -> Self:
         """These settings with the published value of everything that was left out.
@@ -71,8 +69,6 @@ class PearsonCorrelation(LossSettings):
 
     published = {ONE_STAGE: {"weight": 10.0, "levels": 4}, TWO_STAGE: {"weight": 6.0, "levels": 4}}
     revision = 1  # at first all levels, and a weight of 10 for every student
-
-    has_adapter = False
 
     type: Literal["pkd"]
     weight: Weight | None = Field(
@@ -151,8 +147,6 @@ class PredictionGuided(LossSettings):
         "DDODHead": {"alpha": 0.08, "temperature": 0.8, "positions": 30},
     }
 
-    has_adapter = False
-
     type: Literal["pgd"]
     reading: Literal["text", "release"] = Field(
         default="text",
@@ -197,8 +191,6 @@ class PredictionGuided(LossSettings):
 
 class LocalizationDistillation(LossSettings):
     """Localisation distillation between distributions, LD (Zheng et al., CVPR 2022)."""
-
-    has_adapter = False
 
     type: Literal["ld"]
     weight: Weight = Field(default=0.25, description="Published: 0.25")

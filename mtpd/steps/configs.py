@@ -64,8 +64,6 @@ def stage_config(context: Context, method: str, chain: Chain) -> Config:
         "compile": settings.teacher.compile,
     }
     config.custom_imports["imports"].append("mtpd.distillation")
-    if settings.adapters == "fitted":
-        config.custom_hooks = [*config.custom_hooks, {"type": "FitAdaptersHook"}]
     wrapper = config.optim_wrapper
     if "constructor" in wrapper:
         wrapper.paramwise_cfg = {**wrapper.get("paramwise_cfg", {}), "of": wrapper.constructor}
