@@ -7,10 +7,13 @@ label -1. The steps are MMDetection's and give the same boxes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from mmdet.models.backbones.swin import ShiftWindowMSA
 from mmdet.models.dense_heads import ATSSHead, FCOSHead, GFLHead, RetinaHead
 from mmdet.models.roi_heads import StandardRoIHead
 from torch import Tensor, nn
@@ -114,6 +117,27 @@ class ExportableDetector(nn.Module):
             own = labels.clamp(min=0).reshape(-1, 1, 1, 1).expand(-1, 1, *masks.shape[-2:])
             masks = masks.gather(1, own)
         return boxes, scores, labels, masks.sigmoid().reshape(*labels.shape, *masks.shape[-2:])
+
+
+@contextmanager
+def whole_windows() -> Iterator[None]:
+    """Let Swin put its windows together by whole numbers.
+
+    Its own way divides by floating point, which fixes the number of images in a graph.
+    """
+    own = ShiftWindowMSA.window_reverse
+    ShiftWindowMSA.window_reverse = _put_together
+    try:
+        yield
+    finally:
+        ShiftWindowMSA.window_reverse = own
+
+
+def _put_together(attention: Any, windows: Tensor, height: int, width: int) -> Tensor:
+    """Windows (B·N, size, size, C), row by row, as maps (B, height, width, C)."""
+    size, channels = attention.window_size, windows.shape[-1]
+    grid = windows.view(-1, height // size, width // size, size, size, channels)
+    return grid.permute(0, 1, 3, 2, 4, 5).reshape(-1, height, width, channels)
 
 
 def check_kind(model: Any) -> None:

@@ -19,7 +19,7 @@ from mtpd import __version__
 from mtpd.data.media import find_media
 from mtpd.detectors.agreement import BOXES_TOLERANCE, SCORES_TOLERANCE, Check, compare
 from mtpd.detectors.export_ops import onnx_translations
-from mtpd.detectors.exportable import ExportableDetector
+from mtpd.detectors.exportable import ExportableDetector, whole_windows
 from mtpd.detectors.handed_on import (
     MASK_THRESHOLD,
     Description,
@@ -224,7 +224,7 @@ def _program(
 ) -> ExportedProgram:
     images = torch.zeros(2, 3, *canvas, dtype=torch.uint8)
     sizes = torch.tensor([canvas, (canvas[0] - 3, canvas[1] - 5)])
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), _quiet(), whole_windows():
         return torch.export.export(
             wrapped, (images, sizes), dynamic_shapes=(shape, {0: batch}), strict=False
         )

@@ -97,6 +97,13 @@ def test_the_rest_of_an_epoch_is_that_of_the_whole(
     assert len(found) == IMAGES // 2
 
 
+def test_a_pass_that_was_left_early_leaves_nothing_behind(annotations: Path) -> None:
+    expected = epoch(loader(annotations), 0)
+    found = loader(annotations)
+    next(iter(found))
+    assert same(epoch(found, 0), expected)
+
+
 def test_no_image_is_loaded_that_is_left_out(annotations: Path) -> None:
     found = loader(annotations)
     asked: list[Any] = []
