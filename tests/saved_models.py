@@ -48,6 +48,7 @@ def _faster_rcnn() -> ConfigDict:
 
 KINDS: dict[str, Callable[[], ConfigDict]] = {
     "RetinaNet": lambda: _own(SMALL),
+    "RetinaNet with Swin": lambda: _own("retinanet_swin_w20.py"),
     "FCOS": lambda: _narrow("FCOSHead"),
     "ATSS": lambda: _narrow("ATSSHead"),
     "GFL": lambda: _own("gfl_small.py"),

@@ -119,6 +119,11 @@ class ExportableDetector(nn.Module):
         return boxes, scores, labels, masks.sigmoid().reshape(*labels.shape, *masks.shape[-2:])
 
 
+def has_windows(model: nn.Module) -> bool:
+    """Whether the backbone looks at windows, as Swin does."""
+    return any(isinstance(module, ShiftWindowMSA) for module in model.modules())
+
+
 @contextmanager
 def whole_windows() -> Iterator[None]:
     """Let Swin put its windows together by whole numbers.

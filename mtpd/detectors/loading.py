@@ -37,7 +37,7 @@ class ResumableBatchSampler(AspectRatioBatchSampler):
         """The batches of the sampler's epoch that are left."""
         skip, self.skip = self.skip, 0
         # A pass that was left before its end has left images in them.
-        self._aspect_ratio_buckets = [[], []]
+        self._aspect_ratio_buckets: list[list[int]] = [[], []]
         epoch = getattr(self.sampler, "epoch", 0)
         for position, batch in enumerate(super().__iter__()):
             if position >= skip:

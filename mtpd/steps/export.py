@@ -19,7 +19,7 @@ from mtpd import __version__
 from mtpd.data.media import find_media
 from mtpd.detectors.agreement import BOXES_TOLERANCE, SCORES_TOLERANCE, Check, compare
 from mtpd.detectors.export_ops import onnx_translations
-from mtpd.detectors.exportable import ExportableDetector, whole_windows
+from mtpd.detectors.exportable import ExportableDetector, has_windows, whole_windows
 from mtpd.detectors.handed_on import (
     MASK_THRESHOLD,
     Description,
@@ -204,10 +204,14 @@ def _traced(
     batch = Dim("batch", min=1, max=4096)
     most = LARGEST // multiple
     sides = {2: multiple * Dim("h", min=1, max=most), 3: multiple * Dim("w", min=1, max=most)}
-    try:
-        return _program(wrapped, canvas_of(*EXAMPLE, multiple), {0: batch, **sides}, batch), None
-    except Exception as error:  # whatever a backbone does with sizes
-        logger.info("sizes cannot vary: %s", error)
+    if has_windows(wrapped.model):
+        logger.info("sizes cannot vary: the backbone pads its maps to whole windows")
+    else:
+        try:
+            canvas = canvas_of(*EXAMPLE, multiple)
+            return _program(wrapped, canvas, {0: batch, **sides}, batch), None
+        except Exception as error:  # whatever a backbone does with sizes
+            logger.info("sizes cannot vary: %s", error)
     width, height = resizing.scale
     canvas = canvas_of(height, width, multiple)
     try:

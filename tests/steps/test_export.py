@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from micro import PROJECT
+from mmdet.models.backbones.swin import ShiftWindowMSA
 from saved_models import CLASSES, KINDS, save_detector, save_images
+from torch import nn
 
 from mtpd.detectors.agreement import compare
 from mtpd.detectors.export_ops import nms_mask
-from mtpd.detectors.exportable import ExportableDetector
+from mtpd.detectors.exportable import ExportableDetector, has_windows, whole_windows
 from mtpd.detectors.found import Found
 from mtpd.detectors.handed_on import Description, describe, load_onnx, paste
 from mtpd.detectors.inference import load_detector, read_image
@@ -26,8 +28,10 @@ from mtpd.steps.export import export
 from mtpd.steps.models import open_detector
 from mtpd.steps.predict import predict
 
-ORDINARY = "RetinaNet"
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != ORDINARY]
+ORDINARY, SWIN = "RetinaNet", "RetinaNet with Swin"
+SLOW = [
+    pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind not in (ORDINARY, SWIN)
+]
 
 
 def model_of(folder: ModelFolder, name: str = "small") -> Model:
@@ -150,6 +154,34 @@ def test_a_program_of_torch_export_finds_the_same(tmp_path: Path, images: list[P
     program = torch.export.load(path).module()
     boxes, _, _ = program(torch.zeros(3, 3, 96, 64, dtype=torch.uint8), torch.full((3, 2), 60))
     assert boxes.shape == (3, 100, 4)
+
+
+def test_windows_are_put_together_as_swin_does() -> None:
+    """Of two images with four windows in a row and two in a column."""
+    attention = ShiftWindowMSA(8, 2, window_size=4)
+    windows = torch.rand(2 * 4 * 2, 4, 4, 8)
+    expected = attention.window_reverse(windows, 8, 16)
+    with whole_windows():
+        found = attention.window_reverse(windows, 8, 16)
+    assert torch.equal(found, expected)
+    assert torch.equal(attention.window_reverse(windows, 8, 16), expected)
+    assert has_windows(nn.Sequential(attention))
+    assert not has_windows(nn.Sequential(nn.Conv2d(1, 1, 1)))
+
+
+@pytest.mark.slow
+def test_a_swin_is_exported_for_one_size(tmp_path: Path, images: list[Path]) -> None:
+    folder = save_detector(tmp_path, SWIN)
+    path = tmp_path / "small.onnx"
+    result = export(model_of(folder), path, "onnx", sources=[str(path) for path in images])
+    assert result.canvas == (96, 96)
+    assert result.check.has_passed
+    onnx = load_onnx(result.path)
+    arrays = [read_image(path) for path in images]
+    detector = load_detector(folder.weights, folder.config, "cpu")
+    for one, expected in zip(onnx.predict(arrays), detector.predict(arrays), strict=True):
+        assert len(one) == len(expected) > 0
+        np.testing.assert_allclose(one.boxes, expected.boxes, atol=0.01)
 
 
 def test_suppression_is_that_of_a_loop() -> None:

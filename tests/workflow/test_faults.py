@@ -108,6 +108,8 @@ def weights(project: Project, name: str) -> tuple[int, int]:
 
 
 def test_two_workflows_on_one_folder(project: Project) -> None:
+    # Long enough for the second one to come while the first is at work.
+    project.write(TEACHERS, CHAIN, ("training.epochs", 100), ("training.decay_at", ...))
     with running(project) as job:
         wait_for(project.folder / ".snakemake" / "locks", job)
         wait_for(project.results / "data" / "dataset.json", job)
