@@ -218,8 +218,8 @@ class PaperLayout:
 
     @property
     def report(self) -> Path:
-        """The page of all tables and figures."""
-        return self.results / PAPER / "report.html"
+        """The page of all tables and figures; report.html would be an experiment's."""
+        return self.results / PAPER / "index.html"
 
     def record(self, item: str) -> Path:
         """What ``item``, such as ``tables.mtpd_best``, was made from."""

@@ -168,7 +168,7 @@ def test_products_and_experiments(case: Case) -> None:
     assert products[:3] == [f"results/paper/tables/best.{kind}" for kind in ("csv", "md", "tex")]
     assert products[-3:] == [
         *(f"results/paper/figures/generalisation.{kind}" for kind in ("png", "pdf")),
-        "results/paper/report.html",
+        "results/paper/index.html",
     ]
     assert len(products) == 2 * 3 + 4 * 2 + 1
     assert experiments_of(paper) == ("micro",)
