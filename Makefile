@@ -22,7 +22,7 @@ help:
 
 DEMO_TEACHERS := regnet_w16 r18_w12 r18_w16 swin_w20 r18_w24
 
-demo: .venv/.runtime ## the whole pipeline on generated data: eight to twelve minutes on two cores
+demo: .venv/.runtime ## the whole pipeline on generated data: about eight minutes on two cores
 	$(BIN)/snakemake --cores $(CORES) --config experiments=demo
 	@cat results/demo/tables/results.md
 
