@@ -79,8 +79,18 @@ class Description(BaseModel):
     check: dict[str, Any]
 
     def canvas_for(self, resized: np.ndarray) -> tuple[int, int]:
-        """Height and width of the graph's images that hold a resized image."""
+        """Height and width of the graph's images that hold a resized image.
+
+        Raises:
+            UserError: The graph takes images of one size, and this one is larger.
+        """
         if self.canvas is not None:
+            height, width = resized.shape[:2]
+            if height > self.canvas[0] or width > self.canvas[1]:
+                own, most = f"{width}x{height}", f"{self.canvas[1]}x{self.canvas[0]}"
+                problem = f"an image is {own} once it is resized, and the graph takes {most}"
+                remedy = "export one for images of this shape"
+                raise UserError("the exported model", problem, remedy)
             return self.canvas
         return canvas_of(resized.shape[0], resized.shape[1], self.multiple_of)
 

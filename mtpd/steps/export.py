@@ -97,7 +97,8 @@ def export(
     resizing = resizing_of(detector)
     wrapped = ExportableDetector(detector.model).eval()
     multiple = max(MULTIPLE, wrapped.divisor)
-    program, canvas = _traced(wrapped, resizing, multiple)
+    fixed = _canvas_of_all(images, resizing, multiple) if has_windows(detector.model) else None
+    program, canvas = _traced(wrapped, resizing, multiple, fixed)
     description = _described(model, detector, wrapped, resizing, multiple, canvas)
     expected = detector.predict(images)
     with whole_file(out) as temporary:
@@ -197,23 +198,49 @@ def check_images(
     return _generated(resizing_of(detector), number), "generated"
 
 
+def _canvas_of_all(
+    images: Sequence[np.ndarray], resizing: Resizing, multiple: int
+) -> tuple[int, int]:
+    """Height and width that all images have once they are resized and padded.
+
+    Raises:
+        UserError: They have several: what lies beside an image counts for a backbone with windows.
+    """
+    sizes = [resizing.size_of(image.shape[1], image.shape[0]) for image in images]
+    found = {canvas_of(height, width, multiple) for width, height in sizes}
+    if len(found) > 1:
+        shapes = " and ".join(f"{width}x{height}" for height, width in sorted(found)[:2])
+        raise UserError(
+            "the images of the check",
+            f"are padded to several sizes ({shapes}), but a backbone with windows takes one",
+            "give --images of one shape, or resize without keep_ratio",
+        )
+    return found.pop()
+
+
 def _traced(
-    wrapped: ExportableDetector, resizing: Resizing, multiple: int
+    wrapped: ExportableDetector,
+    resizing: Resizing,
+    multiple: int,
+    fixed: tuple[int, int] | None,
 ) -> tuple[ExportedProgram, tuple[int, int] | None]:
-    """A program for any number of images of any size; else of one size, which is given too."""
+    """A program for any number of images of any size; else of one size, which is given too.
+
+    With ``fixed`` that is the size, and others are not tried.
+    """
     batch = Dim("batch", min=1, max=4096)
     most = LARGEST // multiple
     sides = {2: multiple * Dim("h", min=1, max=most), 3: multiple * Dim("w", min=1, max=most)}
-    if has_windows(wrapped.model):
-        logger.info("sizes cannot vary: the backbone pads its maps to whole windows")
-    else:
+    if fixed is None:
         try:
             canvas = canvas_of(*EXAMPLE, multiple)
             return _program(wrapped, canvas, {0: batch, **sides}, batch), None
         except Exception as error:  # whatever a backbone does with sizes
             logger.info("sizes cannot vary: %s", error)
     width, height = resizing.scale
-    canvas = canvas_of(height, width, multiple)
+    if resizing.keep_ratio:
+        width = height = max(resizing.scale)  # for upright images as well as for wide ones
+    canvas = fixed or canvas_of(height, width, multiple)
     try:
         return _program(wrapped, canvas, {0: batch}, batch), canvas
     except Exception as error:
@@ -239,7 +266,8 @@ class _ProgramDetector(OnnxDetector):
 
     def __init__(self, path: Path, description: Description) -> None:
         self.description, self.classes = description, description.classes
-        self._run = torch.export.load(path).module()
+        # Its guards refuse images whose coarsest map has one row, where the program is as right.
+        self._run = torch.export.load(path).module(check_guards=False)
 
     def run(self, resized: Sequence[np.ndarray], canvas: tuple[int, int]) -> list[np.ndarray]:
         inputs = [torch.from_numpy(part) for part in on_canvas(resized, canvas)]
