@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from mtpd.steps.init import Plan
 
 distill = typer.Typer()
+
+OF_TIME = ("epochs", "warmup_iterations", "validate_every")
+"""Settings that follow from the budget of time."""
 
 
 @distill.command("distill")
@@ -101,21 +104,34 @@ def _written(
     if force or not steps.yaml_file(chosen).exists():
         intake.print_written(steps.write(plan, seen), chosen, machine.cores, 0, console)
     else:
-        _check_same(plan, steps.yaml_file(chosen))
+        _check_same(plan, steps.yaml_file(chosen), is_timed=budget is not None)
     return chosen
 
 
-def _check_same(plan: Plan, path: Path) -> None:
+def _check_same(plan: Plan, path: Path, *, is_timed: bool) -> None:
     """Refuse an experiment that is there and is not what this call asks for.
+
+    Where a budget decides the epochs, they follow from speeds that differ a little each time they
+    are measured: those of the experiment hold.
 
     Raises:
         UserError: It is another one.
     """
     from mtpd.experiment.load import load_experiment
 
-    if load_experiment(path) == plan.experiment:
+    there, asked = (one.model_dump(mode="json") for one in (load_experiment(path), plan.experiment))
+    if is_timed:
+        there, asked = _untimed(there), _untimed(asked)
+    if there == asked:
         typer.echo(f"{path} is there already, and is gone on with")
         return
     run = f"snakemake --cores all --config experiments={plan.name}"
     remedy = f"`{run}` runs it as it is, --name gives another name, --force replaces it"
     raise UserError(path, "is there already, with other settings than this line gives", remedy)
+
+
+def _untimed(settings: Any) -> Any:
+    """``settings`` without the keys in :data:`OF_TIME`, wherever they stand."""
+    if isinstance(settings, dict):
+        return {key: _untimed(value) for key, value in settings.items() if key not in OF_TIME}
+    return [_untimed(part) for part in settings] if isinstance(settings, list) else settings
