@@ -19,12 +19,12 @@ from mtpd.detectors.agreement import compare
 from mtpd.detectors.export_ops import nms_mask
 from mtpd.detectors.exportable import ExportableDetector, has_windows, whole_windows
 from mtpd.detectors.found import Found
-from mtpd.detectors.handed_on import Description, describe, load_onnx, paste
+from mtpd.detectors.handed_on import Description, Resizing, describe, load_onnx, paste
 from mtpd.detectors.inference import load_detector, read_image
 from mtpd.errors import UserError
 from mtpd.layout import ModelFolder
 from mtpd.overview.models import Model
-from mtpd.steps.export import export
+from mtpd.steps.export import _traced, export
 from mtpd.steps.models import open_detector
 from mtpd.steps.predict import predict
 
@@ -187,6 +187,23 @@ def test_a_swin_is_refused_for_images_of_several_shapes(tmp_path: Path, images: 
     folder = save_detector(tmp_path, SWIN)
     with pytest.raises(UserError, match=r"padded to several sizes \(96x64 and 64x96\)"):
         export(model_of(folder), tmp_path / "small.onnx", "onnx", sources=[str(p) for p in images])
+
+
+@pytest.mark.parametrize(("keep_ratio", "canvas"), [(True, (96, 96)), (False, (64, 96))])
+def test_a_graph_for_one_size_holds_wide_and_upright_images(
+    monkeypatch: pytest.MonkeyPatch, keep_ratio: bool, canvas: tuple[int, int]
+) -> None:
+    """Of a backbone for which sizes cannot vary."""
+
+    def only_fixed(_wrapped: Any, _canvas: Any, shape: dict[int, Any], _batch: Any) -> str:
+        if len(shape) > 1:
+            raise ValueError("sizes cannot vary")
+        return "program"
+
+    monkeypatch.setattr("mtpd.steps.export._program", only_fixed)
+    resizing = Resizing(scale=(96, 64), keep_ratio=keep_ratio)
+    wrapped = ExportableDetector.__new__(ExportableDetector)
+    assert _traced(wrapped, resizing, 32, None) == ("program", canvas)
 
 
 def test_suppression_is_that_of_a_loop() -> None:
