@@ -127,7 +127,9 @@ def _predictions() -> Predictions:
     points = torch.cat(levels)
     sides = 8 + 120 * torch.rand(2, IMAGES, len(points), 2, generator=generator)
     boxes = torch.cat([points - sides[0], points + sides[1]], -1)
-    return Predictions(torch.rand(IMAGES, len(points), CLASSES, generator=generator), boxes, points)
+    return Predictions(
+        torch.rand(IMAGES, len(points), CLASSES, generator=generator).logit(), boxes, points
+    )
 
 
 if __name__ == "__main__":

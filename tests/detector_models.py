@@ -60,7 +60,9 @@ SHIPPED_DENSE = {
     "GFLHead": "gfl/gfl_r50_fpn_1x_coco.py",
     "DDODHead": "ddod/ddod_r50_fpn_1x_coco.py",
 }
-"""A config of MMDetection's for every dense head that prediction-guided distillation reads."""
+"""A config of MMDetection's for every dense head with one prior at a position that is read."""
+RETINANET = "retinanet/retinanet_r50_fpn_1x_coco.py"
+"""That of the head with nine."""
 
 
 def shipped(config: str, **options: Any) -> ConfigDict:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from mmcv.cnn.bricks import DropPath
 from mmdet.registry import MODELS
+from mmdet.utils import reduce_mean
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from torch import Tensor, nn
@@ -111,9 +112,11 @@ class Distiller(BaseModel):
         self._teacher_tap = NeckTap(self.teacher, before_norm) if before_norm else None
         self._heads: tuple[DenseHeadAdapter, DenseHeadAdapter] | None = None
         self._towers: tuple[TowerTap, ...] = ()
-        self._outputs: tuple[OutputTap, ...] = ()
+        self._output_tap: OutputTap | None = None
         needs_towers = any(loss.needs_heads for loss in self.losses)
-        needs_outputs = any(loss.needs_distributions for loss in self.losses)
+        self._needs_distributions = any(loss.needs_distributions for loss in self.losses)
+        self._needs_predictions = any(loss.needs_predictions for loss in self.losses)
+        needs_outputs = self._needs_distributions or self._needs_predictions
         if needs_towers or needs_outputs:
             assert adapters[0] and adapters[1], "the losses were built, so both heads can be read"
             self._heads = adapters[0], adapters[1]
@@ -121,7 +124,8 @@ class Distiller(BaseModel):
                 getattr(loss.settings, "reading", "text") == "release" for loss in self.losses
             )
             self._towers = tuple(TowerTap(head) for head in self._heads if needs_towers)
-            self._outputs = tuple(OutputTap(head) for head in self._heads if needs_outputs)
+            if needs_outputs:
+                self._output_tap = OutputTap(self._heads[0])
 
     def init_weights(self) -> None:
         """Load the teacher, and put the student where the stage starts.
@@ -188,7 +192,8 @@ class Distiller(BaseModel):
         losses = dict(self.student(inputs, data_samples, mode="loss"))
         with torch.autocast(inputs.device.type, enabled=False):
             maps = self._tap.take()
-            student = self._observed(0, self.pair.student, maps, samples=data_samples)
+            outputs = self._output_tap.take() if self._output_tap else None
+            student = self._observed(0, maps, outputs, data_samples)
             for name, loss in zip(self.loss_names, self.losses, strict=True):
                 losses[name] = loss(student, teacher, truth)
         return losses
@@ -205,13 +210,9 @@ class Distiller(BaseModel):
                 maps = self._compute_maps(inputs, samples)
             else:
                 maps = self._teacher_maps.of(inputs, samples, self._compute_maps)
-            predictions = None
-            if self._heads is not None:
-                outputs = self.teacher.bbox_head(maps)
-            if self._heads is not None and self._towers:
-                with torch.autocast(kind, enabled=False):
-                    predictions = self._heads[1].predictions(outputs, self.pair.teacher.levels)
-        return self._observed(1, self.pair.teacher, maps, predictions)
+            outputs = None if self._heads is None else self.teacher.bbox_head(maps)
+        with torch.autocast(kind, enabled=False):
+            return self._observed(1, maps, outputs)
 
     def _compute_maps(self, inputs: Tensor, samples: Sequence[Any]) -> Maps:
         """What the teacher's neck gives on images (N, 3, H, W) as the student gets them."""
@@ -221,23 +222,35 @@ class Distiller(BaseModel):
     def _observed(
         self,
         index: int,
-        side: Side,
         maps: Sequence[Tensor],
-        predictions: Predictions | None = None,
+        outputs: Any = None,
         samples: Sequence[Any] | None = None,
     ) -> Features:
-        """Paired levels in float32, whatever the precision of the maps; ``index`` is the taps'.
+        """What losses see of one detector, in float32 whatever the precision of the maps.
 
-        With ``samples``, also where the head learns boxes from them, if a loss asks for that.
+        Args:
+            index: 0 of the student, 1 of the teacher.
+            maps: What its neck gave, all levels.
+            outputs: What its dense head gave, if a loss looks there.
+            samples: Of the student: what its head learns from.
         """
+        side = (self.pair.student, self.pair.teacher)[index]
         classification, regression = self._towers[index].take() if self._towers else ([], [])
+        predictions: Predictions | None = None
         distributions: Sequence[Tensor] = ()
         positives: Sequence[Tensor] = ()
-        if self._heads is not None and self._outputs:
-            outputs = self._outputs[index].take()
-            distributions = outputs[1]
-            if samples is not None:
-                positives = self._heads[index].positives(outputs, samples)
+        positive_count = 0.0
+        if self._heads is not None:
+            head = self._heads[index]
+            if self._needs_predictions or (self._towers and samples is None):
+                predictions = head.predictions(outputs, side.levels)
+            if self._needs_predictions and samples is not None:
+                count = head.positive_count(outputs, samples)
+                on_device = torch.tensor(count, device=outputs[0][0].device)
+                positive_count = float(reduce_mean(on_device))
+            if self._needs_distributions:
+                distributions = outputs[1]
+                positives = () if samples is None else head.positives(outputs, samples)
         return Features(
             _chosen(maps, side),
             _chosen(classification, side),
@@ -245,6 +258,7 @@ class Distiller(BaseModel):
             predictions,
             _chosen(distributions, side),
             _chosen(positives, side),
+            positive_count,
         )
 
     def _forget(self) -> None:
@@ -252,8 +266,8 @@ class Distiller(BaseModel):
         self._tap.take()
         if self._towers:
             self._towers[0].take()
-        if self._outputs:
-            self._outputs[0].take()
+        if self._output_tap:
+            self._output_tap.take()
 
 
 def _chosen(maps: Sequence[Tensor], side: Side) -> list[Tensor]:

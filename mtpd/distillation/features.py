@@ -14,17 +14,24 @@ from torch.nn.utils.rnn import pad_sequence
 
 @dataclass(frozen=True)
 class Predictions:
-    """A dense head's predictions at the P positions of its paired levels, finest level first.
+    """A dense head's predictions at the P priors of its paired levels, finest level first.
+
+    Heads with several priors at a position have them one after the other.
 
     Attributes:
-        scores: (N, P, classes), each in [0, 1].
+        logits: (N, P, classes), of which the sigmoid is the score.
         boxes: (N, P, 4) as x1, y1, x2, y2 in pixels of the input.
         points: (P, 2) as x, y in pixels of the input.
     """
 
-    scores: Tensor
+    logits: Tensor
     boxes: Tensor
     points: Tensor
+
+    @property
+    def scores(self) -> Tensor:
+        """(N, P, classes), each in [0, 1]."""
+        return self.logits.sigmoid()
 
 
 @dataclass(frozen=True)
@@ -36,10 +43,11 @@ class Features:
         classification: The head's classification tower after its first convolution; empty unless
             a loss asks for it, as the two below.
         regression: The regression tower likewise.
-        predictions: The teacher's predictions.
+        predictions: The dense head's predictions; None unless a loss asks for them.
         distributions: Logits (N, 4·B, H, W) of the head's distributions over B distances to each
             side of a box; empty unless a loss asks for them, as what follows.
         positives: How much each position (N, H, W) counts in the student's own loss of boxes.
+        positive_count: Positives of the student's own assignment, the mean of all processes.
     """
 
     fpn: Sequence[Tensor]
@@ -48,6 +56,7 @@ class Features:
     predictions: Predictions | None = None
     distributions: Sequence[Tensor] = ()
     positives: Sequence[Tensor] = ()
+    positive_count: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Anatomy:
         obstacle: Why they cannot; None where they can.
         bins: Distances over which the head predicts distributions for the sides of a box; 0: it
             does not; None: not known, as an earlier version did not look.
+        priors: Priors at a position whose predictions can be read; 0: they cannot; None: likewise.
     """
 
     levels: tuple[Level, ...]
@@ -36,6 +37,7 @@ class Anatomy:
     tower_channels: int
     obstacle: str | None
     bins: int | None = None
+    priors: int | None = None
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Anatomy:
@@ -45,8 +47,9 @@ class Anatomy:
             KeyError: One of its own is missing.
         """
         levels = tuple(Level(**level) for level in raw["levels"])
-        names = [field.name for field in fields(cls) if field.name not in ("levels", "bins")]
-        return cls(levels, **{name: raw[name] for name in names}, bins=raw.get("bins"))
+        later = {name: raw.get(name) for name in ("bins", "priors")}
+        names = [field.name for field in fields(cls) if field.name not in ("levels", *later)]
+        return cls(levels, **{name: raw[name] for name in names}, **later)
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ def anatomy_of(detector: nn.Module, adapter: DenseHeadAdapter | None = None) -> 
         tower_channels=adapter.tower_channels if adapter and not obstacle else 0,
         obstacle=obstacle,
         bins=adapter.bins if adapter and not obstacle else 0,
+        priors=adapter.priors if adapter else 0,
     )
 
 

@@ -41,8 +41,8 @@ def overlap(predictions: Predictions, truth: GroundTruth) -> Tensor:
 
 def scores_of_boxes(predictions: Predictions, truth: GroundTruth) -> Tensor:
     """Score (N, G, P) of each annotated box's class at every position."""
-    labels = truth.labels[:, None].expand(-1, predictions.scores.shape[1], -1)
-    return predictions.scores.gather(2, labels).transpose(1, 2)
+    labels = truth.labels[:, None].expand(-1, predictions.logits.shape[1], -1)
+    return predictions.logits.gather(2, labels).sigmoid().transpose(1, 2)
 
 
 def gaussian_weights(

@@ -18,7 +18,7 @@ from pydantic import (
 from mtpd.chains import MAX_LENGTH, NAME_PATTERN, NO_TEACHER
 from mtpd.errors import UserError
 from mtpd.settings.data import Data
-from mtpd.settings.losses import Loss
+from mtpd.settings.losses import IN_THE_HEAD, Loss
 from mtpd.settings.machine import gpus_here
 from mtpd.settings.values import (
     SettingError,
@@ -213,8 +213,12 @@ class Method(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Method:
+        kinds = {loss.type: loss for loss in self.losses}
+        if "bckd" in kinds and getattr(kinds.get("pgd"), "reading", "text") == "release":
+            problem = "pgd as released reads a teacher's predictions in a way that bckd cannot use"
+            raise SettingError("losses", problem, "set pgd's reading to text, or leave out bckd")
         if self.tap == "before_norm":
-            of_head = [loss.type for loss in self.losses if loss.type in ("pgd", "ld")]
+            of_head = [loss.type for loss in self.losses if loss.type in IN_THE_HEAD]
             if of_head:
                 problem = f"before_norm is for a neck's losses, but {of_head[0]} works in the head"
                 raise SettingError("tap", problem, f"leave out tap or {of_head[0]}")

@@ -12,6 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 ONE_STAGE, TWO_STAGE = "one-stage", "two-stage"
+IN_THE_HEAD = ("pgd", "ld", "bckd")
+"""Types of the losses that look at a dense head, and not at the maps of the neck."""
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -197,6 +199,14 @@ class LocalizationDistillation(LossSettings):
     temperature: Temperature = Field(default=10.0, description="τ; published: 10")
 
 
+class BinaryClassification(LossSettings):
+    """Of what dense heads predict for classes and boxes, BCKD (Yang et al., ICCV 2023)."""
+
+    type: Literal["bckd"]
+    classification: Weight = Field(default=1.0, description="α₁, of the classes; published: 1")
+    localization: Weight = Field(default=4.0, description="α₂, of the boxes; published: 4")
+
+
 Loss = Annotated[
     FeatureMatching
     | ChannelWise
@@ -204,6 +214,7 @@ Loss = Annotated[
     | MaskedGeneration
     | FocalGlobal
     | PredictionGuided
-    | LocalizationDistillation,
+    | LocalizationDistillation
+    | BinaryClassification,
     Field(discriminator="type"),
 ]

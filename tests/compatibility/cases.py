@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MECHANISMS = ("feature_matching", "cwd", "pkd", "mgd", "fgd", "pgd")
+MECHANISMS = ("feature_matching", "cwd", "pkd", "mgd", "fgd", "pgd", "ld", "bckd")
 
 # Every student with a teacher of its own family, as far as MMDetection ships a larger one.
 STUDENTS = {
@@ -27,6 +27,9 @@ STUDENTS = {
         "autoassign/autoassign_r50-caffe_fpn_1x_coco.py",
         "autoassign/autoassign_r50-caffe_fpn_1x_coco.py",
     ),
+    "YOLOX": ("yolox/yolox_s_8xb8-300e_coco.py", "yolox/yolox_l_8xb8-300e_coco.py"),
+    "RTMDet": ("rtmdet/rtmdet_s_8xb32-300e_coco.py", "rtmdet/rtmdet_l_8xb32-300e_coco.py"),
+    "DINO": ("dino/dino-4scale_r50_8xb2-12e_coco.py", "dino/dino-4scale_r50_8xb2-12e_coco.py"),
     "Faster R-CNN": (
         "faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py",
         "faster_rcnn/faster-rcnn_r101_fpn_1x_coco.py",
@@ -35,6 +38,14 @@ STUDENTS = {
         "mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py",
         "mask_rcnn/mask-rcnn_r101_fpn_1x_coco.py",
     ),
+}
+
+# Whose heads, and whose necks, a mechanism can work with; all others work with all.
+ABLE = {
+    "pkd": set(STUDENTS) - {"YOLOX", "RTMDet"},  # larger ones have wider necks
+    "pgd": {"FCOS", "ATSS", "GFL", "DDOD", "AutoAssign"},
+    "ld": {"GFL"},
+    "bckd": {"RetinaNet", "FCOS", "ATSS", "GFL"},
 }
 
 # Students that every teacher teaches: one of one stage, one of two.
@@ -86,6 +97,11 @@ class Case:
         """Configs of student and teacher below MMDetection's."""
         student, own = STUDENTS[self.student]
         return student, own if self.teacher is None else TEACHERS[self.teacher]
+
+    @property
+    def works(self) -> bool:
+        """Whether the pair can work; if not, it says so before any training."""
+        return self.student in ABLE.get(self.mechanism, STUDENTS)
 
     @property
     def name(self) -> str:

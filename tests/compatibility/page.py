@@ -34,8 +34,8 @@ took more than {peak} GiB.
 
 ## Students and mechanisms
 
-Each student learns from a larger detector of its family (DDOD and AutoAssign, of which only one is
-shipped, from one of their own size).
+Each student learns from a larger detector of its family (DDOD, AutoAssign and DINO, of which only
+one is shipped, from one of their own size).
 
 {mechanisms}
 

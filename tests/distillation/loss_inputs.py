@@ -20,6 +20,7 @@ GRIDS = ((6, 8), (3, 4))
 STUDENT, TEACHER = 4, 6  # channels
 CLASSES = 3
 BINS = 5
+POSITIVES = 7.0
 
 # An image with overlapping boxes, one without any, one with a box of no area and one at the edge.
 BOXES = (
@@ -33,7 +34,7 @@ LABELS = ([0, 2, 1], [], [1, 0])
 def anatomy(channels: int, kind: str = ONE_STAGE, head: str = "FCOSHead") -> Anatomy:
     """Anatomy of a detector with as many channels in its towers as in its neck."""
     levels = tuple(Level(stride, channels) for stride in STRIDES)
-    return Anatomy(levels, kind, head, CLASSES, channels, None, BINS)
+    return Anatomy(levels, kind, head, CLASSES, channels, None, BINS, 1)
 
 
 def pair_of(student: int = STUDENT, teacher: int = TEACHER, **options: Any) -> Pair:
@@ -79,7 +80,7 @@ def positives(seed: int, images: int = len(BOXES)) -> list[Tensor]:
 
 
 def predictions(seed: int, images: int = len(BOXES)) -> Predictions:
-    """Random scores, and boxes around every position that overlap much of the image."""
+    """Logits of random scores, and boxes around every position that overlap much of the image."""
     generator = torch.Generator().manual_seed(seed)
     where = points()
 
@@ -88,16 +89,18 @@ def predictions(seed: int, images: int = len(BOXES)) -> Predictions:
 
     sides = 2 + 30 * uniform(2, images, len(where), 2)
     boxes = torch.cat([where - sides[0], where + sides[1]], -1)
-    return Predictions(uniform(images, len(where), CLASSES), boxes, where)
+    return Predictions(uniform(images, len(where), CLASSES).logit(), boxes, where)
 
 
 def student_features(seed: int = 0, channels: int = STUDENT) -> Features:
     """A student's features; their tensors are leaves that take gradients."""
     parts = [maps(seed + part, channels) for part in range(3)]
     distributions = maps(seed + 3, 4 * BINS)
-    for level in [level for part in (*parts, distributions) for level in part]:
-        level.requires_grad_()
-    return Features(*parts, None, distributions, positives(seed))
+    found = predictions(seed + 4)
+    for leaf in (*(level for part in (*parts, distributions) for level in part), found.logits):
+        leaf.requires_grad_()
+    found.boxes.requires_grad_()
+    return Features(*parts, found, distributions, positives(seed), POSITIVES)
 
 
 def teacher_features(seed: int = 10, channels: int = TEACHER) -> Features:
@@ -128,7 +131,8 @@ def one_image(features: Features, index: int) -> Features:
         [level[cut] for level in features.fpn],
         [level[cut] for level in features.classification],
         [level[cut] for level in features.regression],
-        found and Predictions(found.scores[cut], found.boxes[cut], found.points),
+        found and Predictions(found.logits[cut], found.boxes[cut], found.points),
         [level[cut] for level in features.distributions],
         [level[cut] for level in features.positives],
+        features.positive_count,
     )

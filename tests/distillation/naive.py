@@ -519,3 +519,45 @@ def naive_ld(
                 divergence = sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
                 total += float(counts[n, y, x]) * divergence / bins / 4
     return weight * temperature**2 * total
+
+
+# BCKD
+
+
+def generalised_overlap(first: Box, second: Box) -> float:
+    """GIoU of two boxes that have an area."""
+    left, right = min(first[0], second[0]), max(first[2], second[2])
+    top, bottom = min(first[1], second[1]), max(first[3], second[3])
+    around = (right - left) * (bottom - top)
+    common = overlap(first, second)
+    union = (area(first) + area(second)) / (1 + common)  # common = shared / union
+    return common - (around - union) / around
+
+
+def naive_bckd(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    student_boxes: Tensor,
+    teacher_boxes: Tensor,
+    inside: list[list[bool]],
+    weights: tuple[float, float],
+    positives: float,
+) -> float:
+    """BCKD, Yang et al. 2023, at the priors inside their images.
+
+    Logits (N, P, classes) and boxes (N, P, 4) of both detectors; `inside`: N lists of P; `weights`:
+    of classes and boxes; the sum is divided by `positives`.
+    """
+    total = 0.0
+    for n, p in cells(*student_logits.shape[:2]):
+        if not inside[n][p]:
+            continue
+        furthest = 0.0
+        for s, t in zip(student_logits[n, p].tolist(), teacher_logits[n, p].tolist(), strict=True):
+            own, target = 1 / (1 + math.exp(-s)), 1 / (1 + math.exp(-t))
+            entropy = -target * math.log(own) - (1 - target) * math.log(1 - own)
+            total += weights[0] * abs(target - own) * entropy
+            furthest = max(furthest, abs(target - own))
+        boxes = tuple(student_boxes[n, p].tolist()), tuple(teacher_boxes[n, p].tolist())
+        total += weights[1] * furthest * (1 - generalised_overlap(*boxes))
+    return total / positives

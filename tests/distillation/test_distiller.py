@@ -20,6 +20,7 @@ from detector_models import (
 )
 from micro import PROJECT
 from mmdet.registry import MODELS
+from mmdet.structures.bbox import bbox_overlaps
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
@@ -540,13 +541,74 @@ def test_ld_beside_pgd_reaches_the_student_and_never_the_teacher() -> None:
     assert all(p.grad is None for p in model.teacher.parameters())
     assert found["loss_distill_pgd"] > 0
     model(batch(size=128)["inputs"][0][None].float(), mode="tensor")
-    assert [tap.take() for tap in model._outputs] == [None, None]
+    assert model._output_tap is not None
+    assert model._output_tap.take() is None
 
 
 @pytest.mark.parametrize("head", ["ATSSHead", "FCOSHead"])
 def test_ld_needs_distributions(head: str) -> None:
     with pytest.raises(UserError, match=f"teacher: {head}: ld needs a head that predicts distr"):
         distiller(dense("GFLHead"), dense(head), losses=[{"type": "ld"}])
+
+
+def test_bckd_is_computed_from_what_both_heads_predict() -> None:
+    """Of a RetinaNet, with several anchors at a position, whose own losses stay as they are."""
+    model = distiller(retinanet(), retinanet(), losses=[{"type": "bckd"}])
+    for side, head in enumerate((model.student.bbox_head, model.teacher.bbox_head)):
+        torch.manual_seed(side)
+        for parameter in head.parameters():
+            torch.nn.init.normal_(parameter, std=0.05)
+    data = model.data_preprocessor(batch(images=3, size=64), True)
+    inputs, samples = data["inputs"], data["data_samples"]
+    found = model(inputs, samples, mode="loss")
+    plain = model.student(inputs, samples, mode="loss")
+    for name, values in plain.items():
+        torch.testing.assert_close(found[name], values)
+
+    own, other = (
+        adapter.predictions(detector.bbox_head(detector.extract_feat(inputs)), side.levels)
+        for adapter, detector, side in zip(
+            model._heads,
+            (model.student, model.teacher),
+            (model.pair.student, model.pair.teacher),
+            strict=True,
+        )
+    )
+    score, target = own.logits.sigmoid(), other.logits.sigmoid()
+    apart = (target - score).abs()
+    entropy = -(target * score.log() + (1 - target) * (1 - score).log())
+    unlike = 1 - torch.stack(
+        [
+            bbox_overlaps(one, two, mode="giou", is_aligned=True)
+            for one, two in zip(own.boxes, other.boxes, strict=True)
+        ]
+    )
+    outputs = model.student.bbox_head(model.student.extract_feat(inputs))
+    positives = model._heads[0].positive_count(outputs, samples)
+    expected = ((apart * entropy).sum() + 4 * (apart.amax(2) * unlike).sum()) / positives
+    torch.testing.assert_close(found["loss_distill_bckd"], expected, rtol=1e-4, atol=1e-5)
+    found["loss_distill_bckd"].backward()
+    assert model.student.bbox_head.retina_reg.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in model.teacher.parameters())
+
+
+def test_bckd_between_heads_of_two_kinds() -> None:
+    """Each decodes its own boxes; the student's in training, where FCOS has other units."""
+    model = distiller(dense("FCOSHead"), dense("ATSSHead"), losses=[{"type": "bckd"}])
+    assert losses_of(model, batch(size=128))["loss_distill_bckd"] > 0
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "words"),
+    [
+        ("FCOSHead", None, r"bckd needs as many priors at a position \(they have 1 and 3\)"),
+        ("AutoAssignHead", "FCOSHead", "student: AutoAssignHead: bckd divides by the number of"),
+    ],
+)
+def test_bckd_needs_the_same_priors(student: str, teacher: str | None, words: str) -> None:
+    other = dense(teacher) if teacher else retinanet()
+    with pytest.raises(UserError, match=words):
+        distiller(dense(student), other, losses=[{"type": "bckd"}])
 
 
 def dino() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from detector_models import SHIPPED_DENSE, batch, shipped
+from detector_models import RETINANET, SHIPPED_DENSE, batch, shipped
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from torch import nn
@@ -35,7 +35,7 @@ SOFTMAX = {"_delete_": True, "type": "CrossEntropyLoss", "use_sigmoid": False}
 
 
 def test_every_adapter_is_tried() -> None:
-    assert set(SHIPPED_DENSE) == set(ADAPTERS)
+    assert {*SHIPPED_DENSE, "RetinaHead"} == set(ADAPTERS)
 
 
 def test_fcos_whose_distances_are_powers() -> None:
@@ -57,7 +57,7 @@ class TestEveryHead:
         kept = [*range(64, 80), 84]  # of 8², 4², 2², 1², 1² positions: 4², 1²
         assert part.points.tolist() == everything.points[kept].tolist()
         torch.testing.assert_close(part.boxes, everything.boxes[:, kept])
-        torch.testing.assert_close(part.scores, everything.scores[:, kept])
+        torch.testing.assert_close(part.logits, everything.logits[:, kept])
 
     def test_points_lie_on_the_grid_of_their_level(self, head: str) -> None:
         detector = built(SHIPPED_DENSE[head])
@@ -93,7 +93,7 @@ def test_scores_are_those_of_the_class_and_position() -> None:
     outputs = (levels, [torch.rand(2, 4, 3, 4)] * 5)
     found = adapter_of(detector).predictions(outputs, (3,))
     expected = float(levels[3][1, 7, 2, 1].sigmoid())
-    assert float(found.scores[1, 2 * 4 + 1, 7]) == pytest.approx(expected)
+    assert float(found.logits[1, 2 * 4 + 1, 7].sigmoid()) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,62 @@ def test_heads_that_cannot_be_read_say_why(options: dict[str, Any], words: str) 
 
 
 def test_no_adapter_for_other_heads() -> None:
-    assert adapter_of(MODELS.build(shipped("retinanet/retinanet_r50_fpn_1x_coco.py"))) is None
+    assert adapter_of(MODELS.build(shipped("free_anchor/freeanchor_r50_fpn_1x_coco.py"))) is None
+
+
+def test_nine_anchors_at_a_position() -> None:
+    """Their predictions can be read; for PGD, which needs one prior, they are too many."""
+    detector = built(RETINANET)
+    _compare_predictions(detector)
+    adapter = adapter_of(detector)
+    assert adapter is not None
+    assert adapter.priors == 9
+    assert adapter.obstacle == "it has 9 priors at a position instead of one"
+    level = torch.randn(2, 9 * 80, 3, 4)
+    found = adapter.predictions(([level] * 5, [torch.randn(2, 36, 3, 4)] * 5), (3,))
+    expected = level[1, 5 * 80 + 7, 2, 1]  # image 1, anchor 5, class 7, row 2, column 1
+    assert float(found.logits[1, (2 * 4 + 1) * 9 + 5, 7]) == float(expected)
+    assert found.points[:9].tolist() == [[0, 0]] * 9
+
+
+@pytest.mark.parametrize("head", [*SHIPPED_DENSE, "RetinaHead"])
+def test_boxes_are_the_same_in_training(head: str) -> None:
+    """FCOS then gives distances in other units."""
+    detector = built({**SHIPPED_DENSE, "RetinaHead": RETINANET}[head])
+    adapter = adapter_of(detector)
+    assert adapter is not None
+    found = []
+    with torch.no_grad():
+        maps = detector.extract_feat(torch.rand(2, 3, 64, 64))
+        for training in (False, True):
+            detector.bbox_head.train(training)
+            found.append(adapter.predictions(detector.bbox_head(maps), range(5)))
+    torch.testing.assert_close(found[0].boxes, found[1].boxes)
+    torch.testing.assert_close(found[0].logits, found[1].logits)
+
+
+@pytest.mark.parametrize(
+    "head", [head for head, adapter in ADAPTERS.items() if adapter.counts_positives]
+)
+def test_positives_are_counted_as_the_head_s_own_loss_counts_them(
+    head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = built({**SHIPPED_DENSE, "RetinaHead": RETINANET}[head]).train()
+    adapter = adapter_of(detector)
+    assert adapter is not None
+    data = detector.data_preprocessor(batch(images=3, size=64), True)
+    divisors = []
+    own = detector.bbox_head.loss_cls
+    forward = type(own).forward
+
+    def counted(*args: Any, **options: Any) -> Any:
+        divisors.append(options["avg_factor"])
+        return forward(*args, **options)
+
+    monkeypatch.setattr(type(own), "forward", counted)
+    outputs = detector.bbox_head(detector.extract_feat(data["inputs"]))
+    detector.bbox_head.loss(detector.extract_feat(data["inputs"]), data["data_samples"])
+    assert adapter.positive_count(outputs, data["data_samples"]) == float(divisors[0]) > 0
 
 
 def _compare_predictions(detector: Any) -> None:
@@ -128,7 +183,7 @@ def _compare_predictions(detector: Any) -> None:
             rescale=False,
         )
     found = adapter_of(detector).predictions(outputs, range(len(maps)))
-    positions, classes = len(found.points), found.scores.shape[-1]
+    positions, classes = len(found.points), found.logits.shape[-1]
     for image, own in enumerate(expected):
         # MMDetection gives a box once for every class; boxes are clipped to the image.
         assert len(own) == positions * classes

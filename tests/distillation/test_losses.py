@@ -13,6 +13,7 @@ from loss_inputs import (
     BOXES,
     GRIDS,
     LABELS,
+    POSITIVES,
     SIZE,
     STUDENT,
     TEACHER,
@@ -26,6 +27,7 @@ from loss_inputs import (
     truth,
 )
 from naive import (
+    naive_bckd,
     naive_context,
     naive_fgd,
     naive_ld,
@@ -49,7 +51,7 @@ from mtpd.settings.losses import ONE_STAGE, TWO_STAGE, Loss
 
 ON_MAPS = ("feature_matching", "cwd", "pkd", "mgd", "fgd", "pgd")
 """Those that compare maps, for which channels and grids may differ."""
-KINDS = (*ON_MAPS, "ld")
+KINDS = (*ON_MAPS, "ld", "bckd")
 TRUTH = list(zip(BOXES, LABELS, strict=True))
 
 
@@ -232,7 +234,7 @@ def _naive_maps(
     assert found is not None
     rows: list[list[Tensor]] = [[], [], []]
     for image, (own, extent) in enumerate(zip(TRUTH, extents, strict=True)):
-        scores, boxes = found.scores[image], found.boxes[image]
+        scores, boxes = found.logits[image].sigmoid(), found.boxes[image]
         of_image = scores, boxes, found.points, own
         for row, xi in zip(rows, xis, strict=False):
             row.append(
@@ -322,7 +324,7 @@ class TestEveryLossOnMaps:
             for side in (student, teacher_features())
         ]
         where = torch.tensor([[20.0, 20.0], [20.0, 20.0]]).double()
-        found = Predictions(torch.ones(1, 2, 3).double(), where.repeat(1, 2)[None], where)
+        found = Predictions(torch.full((1, 2, 3), 40.0).double(), where.repeat(1, 2)[None], where)
         teacher = Features(cut[1].fpn, cut[1].classification, cut[1].regression, found)
         loss = loss_of({"type": kind}, channels_of(kind))
         value = loss(cut[0], teacher, truth([BOXES[0]], [LABELS[0]]))
@@ -397,6 +399,93 @@ class TestLocalization:
             build_loss({"type": "ld"}, pair(*sides, names=("student", "teacher")))
 
 
+class TestBinaryClassification:
+    """BCKD compares predictions, not maps; what the loss of maps must pass, in its way."""
+
+    def test_the_formula(self) -> None:
+        student, teacher = student_features(), teacher_features()
+        loss = loss_of({"type": "bckd", "classification": 0.7, "localization": 3})
+        own, other = student.predictions, teacher.predictions
+        assert own is not None
+        assert other is not None
+        given = truth()
+        cut = replace(given, images=torch.tensor([[48, 64], [40, 20], [9, 64]]))
+        inside = [
+            [x < width and y < height for x, y in own.points.tolist()]
+            for height, width in cut.images.tolist()
+        ]
+        expected = naive_bckd(
+            own.logits, other.logits, own.boxes, other.boxes, inside, (0.7, 3), POSITIVES
+        )
+        assert float(loss(student, teacher, cut)) == pytest.approx(expected, rel=1e-6)
+
+    def test_gradients_reach_scores_and_boxes_alone(self) -> None:
+        student = student_features()
+        loss_of({"type": "bckd"})(student, teacher_features(), truth()).backward()
+        assert student.predictions is not None
+        assert _flows(student.predictions.logits)
+        assert _flows(student.predictions.boxes)
+        assert all(level.grad is None for level in tensors(student))
+
+    def test_equal_predictions_cost_nothing(self) -> None:
+        student, teacher = student_features(), teacher_features()
+        alike = replace(student, predictions=teacher.predictions)
+        assert float(loss_of({"type": "bckd"})(alike, teacher, truth())) == 0
+
+    def test_boxes_count_by_how_far_scores_are_apart(self) -> None:
+        student, teacher = student_features(), teacher_features()
+        assert student.predictions is not None
+        assert teacher.predictions is not None
+        same = replace(student.predictions, logits=teacher.predictions.logits)
+        loss = loss_of({"type": "bckd"})
+        assert float(loss(replace(student, predictions=same), teacher, truth())) == 0
+
+    def test_a_batch_is_the_sum_of_its_images_over_all_positives(self) -> None:
+        student, teacher = student_features(), teacher_features()
+        loss = loss_of({"type": "bckd"})
+        single = [
+            float(
+                loss(one_image(student, i), one_image(teacher, i), truth([BOXES[i]], [LABELS[i]]))
+            )
+            for i in range(len(BOXES))
+        ]
+        assert float(loss(student, teacher, truth())) == pytest.approx(sum(single), rel=1e-12)
+
+    def test_no_positives_and_boxes_without_area(self) -> None:
+        student, teacher = student_features(), teacher_features()
+        assert student.predictions is not None
+        boxes = student.predictions.points.repeat(1, 2).expand(3, -1, -1).clone().requires_grad_()
+        flat = replace(student.predictions, boxes=boxes)
+        loss = loss_of({"type": "bckd"})
+        value = loss(replace(student, predictions=flat, positive_count=0.0), teacher, truth())
+        value.backward()
+        assert torch.isfinite(value)
+        assert boxes.grad is not None
+        assert boxes.grad.isfinite().all()
+
+    def test_maps_of_unlike_sizes(self) -> None:
+        student, teacher = student_features(), teacher_features()
+        assert teacher.predictions is not None
+        fewer = replace(teacher.predictions, logits=teacher.predictions.logits[:, 1:])
+        with pytest.raises(UserError, match="predict for 60 and 59 priors"):
+            loss_of({"type": "bckd"})(student, replace(teacher, predictions=fewer), truth())
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (({}, {"priors": 0}), "teacher: FCOSHead: bckd cannot read what this head predicts"),
+            (({"priors": 9}, {}), r"bckd needs as many priors at a position \(they have 9 and 1\)"),
+            (({}, {"classes": 5}), r"bckd needs heads of as many classes \(they have 3 and 5\)"),
+            (({"priors": None}, {}), r"student: check\.json: was written by an earlier version"),
+            (({"head": "DDODHead"}, {}), "student: DDODHead: bckd divides by the number of posit"),
+        ],
+    )
+    def test_heads_that_cannot_be_compared(self, options: Any, words: str) -> None:
+        sides = [replace(anatomy(STUDENT), **changed) for changed in options]
+        with pytest.raises(UserError, match=words):
+            build_loss({"type": "bckd"}, pair(*sides, names=("student", "teacher")))
+
+
 class TestPublishedDefaults:
     @pytest.mark.parametrize(
         ("loss", "kind", "head", "expected"),
@@ -407,6 +496,7 @@ class TestPublishedDefaults:
             ("pkd", ONE_STAGE, "RetinaHead", {"weight": 10, "levels": 4}),
             ("pkd", TWO_STAGE, "StandardRoIHead", {"weight": 6, "levels": 4}),
             ("ld", ONE_STAGE, "GFLHead", {"weight": 0.25, "temperature": 10}),
+            ("bckd", ONE_STAGE, "RetinaHead", {"classification": 1, "localization": 4}),
             ("mgd", ONE_STAGE, "RepPointsHead", {"weight": 2e-5, "mask_ratio": 0.65}),
             ("mgd", TWO_STAGE, "StandardRoIHead", {"weight": 5e-7, "mask_ratio": 0.45}),
             ("fgd", ONE_STAGE, "RetinaHead", {"alpha": 1e-3, "beta": 5e-4, "gamma": 5e-4}),

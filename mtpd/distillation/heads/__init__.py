@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from mtpd.distillation.heads.atss import ATSSAdapter
+from mtpd.distillation.heads.anchors import AnchorAdapter, DDODAdapter
 from mtpd.distillation.heads.base import DenseHeadAdapter
-from mtpd.distillation.heads.fcos import FCOSAdapter
+from mtpd.distillation.heads.fcos import AutoAssignAdapter, FCOSAdapter
 from mtpd.distillation.heads.gfl import GFLAdapter
 
 __all__ = ["ADAPTERS", "DenseHeadAdapter", "adapter_of"]
 
 ADAPTERS: dict[str, type[DenseHeadAdapter]] = {
     "FCOSHead": FCOSAdapter,
-    "AutoAssignHead": FCOSAdapter,
-    "ATSSHead": ATSSAdapter,
-    "DDODHead": ATSSAdapter,
+    "AutoAssignHead": AutoAssignAdapter,
+    "ATSSHead": AnchorAdapter,
+    "DDODHead": DDODAdapter,
     "GFLHead": GFLAdapter,
+    "RetinaHead": AnchorAdapter,
 }
 """By exact class: a subclass may decode its boxes in another way."""
 

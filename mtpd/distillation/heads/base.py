@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from mtpd.distillation.features import Predictions
 
 
 class DenseHeadAdapter(ABC):
-    """Reads a dense head of MMDetection that has one prior at every position.
+    """Reads a dense head of MMDetection.
 
     A head family's adapter says how its raw boxes are decoded; everything else is alike.
 
@@ -21,9 +21,11 @@ class DenseHeadAdapter(ABC):
         head: The detector's ``bbox_head``.
 
     Attributes:
+        counts_positives: Whether the head tells positives from negatives, and they can be counted.
         as_released: Whether predictions are those of PGD's released code, where it has others.
     """
 
+    counts_positives: ClassVar[bool] = False
     as_released = False
 
     def __init__(self, head: Any) -> None:
@@ -31,13 +33,19 @@ class DenseHeadAdapter(ABC):
 
     @property
     def obstacle(self) -> str | None:
-        """Why this head, though of a known class, cannot be read; None if it can."""
+        """Why its towers, though of a known class, cannot be read; None if they can."""
         if not len(self.head.cls_convs) or not len(self.head.reg_convs):
             return "its towers have no convolution"
         if not self.head.use_sigmoid_cls:
             return "its scores are no sigmoids"
         priors = max(self.head.prior_generator.num_base_priors)
         return None if priors == 1 else f"it has {priors} priors at a position instead of one"
+
+    @property
+    def priors(self) -> int:
+        """Priors at every position whose predictions can be read; 0: they cannot."""
+        numbers = set(self.head.prior_generator.num_base_priors)
+        return numbers.pop() if self.head.use_sigmoid_cls and len(numbers) == 1 else 0
 
     @property
     def tower_channels(self) -> int:
@@ -55,20 +63,20 @@ class DenseHeadAdapter(ABC):
         """Scores and decoded boxes of the given levels.
 
         Args:
-            outputs: What the head's ``forward`` gave in eval mode.
+            outputs: What the head's ``forward`` gave, in the mode that the head is in.
             levels: Indices of the wanted levels.
         """
         grids = [tuple(scores.shape[-2:]) for scores in outputs[0]]
         device = outputs[0][0].device
         priors = self.head.prior_generator.grid_priors(grids, device=device)
-        scores, boxes, points = [], [], []
+        logits, boxes, points = [], [], []
         for level in levels:
-            scores.append(_by_position(outputs[0][level]).sigmoid())
-            raw = _by_position(outputs[1][level])
+            logits.append(_by_prior(outputs[0][level], self.priors))
+            raw = _by_prior(outputs[1][level], self.priors)
             own = priors[level].expand(len(raw), -1, -1)
             boxes.append(self.decode(own, raw, level))
             points.append(_centres(priors[level]))
-        return Predictions(torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(points))
+        return Predictions(torch.cat(logits, 1), torch.cat(boxes, 1), torch.cat(points))
 
     @property
     def bins(self) -> int:
@@ -84,20 +92,29 @@ class DenseHeadAdapter(ABC):
         """
         raise NotImplementedError(f"{type(self.head).__name__} has no distributions")
 
-    @abstractmethod
-    def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:
-        """Boxes (N, H·W, 4) in pixels from the head's raw ones.
+    def positive_count(self, outputs: tuple[Sequence[Tensor], ...], samples: Any) -> float:
+        """How many priors the head takes for positives, over all levels and images.
 
         Args:
-            priors: Points (N, H·W, 2) or anchors (N, H·W, 4).
-            raw: (N, H·W, D), D as the head has it.
+            outputs: What the head's ``forward`` gave.
+            samples: MMDetection's data samples, with what is annotated.
+        """
+        raise NotImplementedError(f"the positives of {type(self.head).__name__} are not counted")
+
+    @abstractmethod
+    def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:
+        """Boxes (N, P, 4) in pixels from the head's raw ones, P = H·W times the priors of each.
+
+        Args:
+            priors: Points (N, P, 2) or anchors (N, P, 4).
+            raw: (N, P, D), D as the head has it.
             level: Index of the level.
         """
 
 
-def _by_position(level: Tensor) -> Tensor:
-    """(N, D, H, W) as (N, H·W, D) in float32, which decoding needs under mixed precision."""
-    return level.flatten(2).transpose(1, 2).float()
+def _by_prior(level: Tensor, priors: int) -> Tensor:
+    """(N, priors·D, H, W) as (N, H·W·priors, D) in float32, which decoding needs under AMP."""
+    return level.flatten(2).transpose(1, 2).unflatten(2, (priors, -1)).flatten(1, 2).float()
 
 
 def _centres(priors: Tensor) -> Tensor:

@@ -1,16 +1,42 @@
-"""FCOS and AutoAssign: distances in pixels from points to the box's sides."""
+"""FCOS and AutoAssign: distances from points to the box's sides."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures.bbox import distance2bbox
 from torch import Tensor
 
 from mtpd.distillation.heads.base import DenseHeadAdapter
 
 
-class FCOSAdapter(DenseHeadAdapter):
-    """In eval mode both heads give distances in pixels, whatever they were trained to give."""
+class AutoAssignAdapter(DenseHeadAdapter):
+    """The head gives distances in pixels. It weights positions; none is a positive or is not."""
 
     def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:  # noqa: ARG002
-        """Boxes from distances (N, H·W, 4): left, top, right, bottom."""
+        """Boxes from distances (N, P, 4): left, top, right, bottom."""
         return distance2bbox(priors, raw)
+
+
+class FCOSAdapter(DenseHeadAdapter):
+    """Distances are in pixels; in training they are in strides if the head has ``norm_on_bbox``."""
+
+    counts_positives = True
+
+    def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:
+        """Boxes from distances (N, P, 4): left, top, right, bottom."""
+        in_strides = self.head.training and self.head.norm_on_bbox
+        return distance2bbox(priors, raw * self.head.strides[level] if in_strides else raw)
+
+    def positive_count(self, outputs: tuple[Sequence[Tensor], ...], samples: Any) -> float:
+        """As the head's own assignment of points to boxes has it."""
+        truth, _, _ = unpack_gt_instances(samples)
+        grids = [scores.shape[-2:] for scores in outputs[0]]
+        scores = outputs[0][0]
+        points = self.head.prior_generator.grid_priors(grids, scores.dtype, scores.device)
+        labels, _ = self.head.get_targets(points, truth)
+        # The background's label is the number of classes.
+        return float((torch.cat(labels) < self.head.num_classes).sum())

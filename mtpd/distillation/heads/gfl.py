@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures.bbox import distance2bbox
 from torch import Tensor
 
-from mtpd.distillation.heads.base import DenseHeadAdapter
+from mtpd.distillation.heads.anchors import AnchorAdapter
 from mtpd.errors import UserError
 
 
-class GFLAdapter(DenseHeadAdapter):
+class GFLAdapter(AnchorAdapter):
     """Takes each side's expected distance.
 
     PGD's released code gives image i of the batch the stride of level i, in every level.
@@ -28,12 +27,7 @@ class GFLAdapter(DenseHeadAdapter):
     @torch.no_grad()
     def positives(self, outputs: tuple[Sequence[Tensor], ...], samples: Any) -> list[Tensor]:
         """The best score of the position where the head's assignment gives it a box, else 0."""
-        truth, ignored, metas = unpack_gt_instances(samples)
-        grids = [scores.shape[-2:] for scores in outputs[0]]
-        anchors, flags = self.head.get_anchors(grids, metas, device=outputs[0][0].device)
-        _, labels, *_ = self.head.get_targets(
-            anchors, flags, truth, metas, batch_gt_instances_ignore=ignored
-        )
+        _, labels, *_ = self.targets(outputs, samples)
         best = [scores.float().sigmoid().amax(1) for scores in outputs[0]]
         # The background's label is the number of classes.
         return [
@@ -42,7 +36,7 @@ class GFLAdapter(DenseHeadAdapter):
         ]
 
     def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:
-        """Boxes from logits (N, H·W, 4·(reg_max + 1))."""
+        """Boxes from logits (N, P, 4·(reg_max + 1))."""
         strides = [each[0] for each in self.head.prior_generator.strides]
         if self.as_released:
             if len(raw) > len(strides):

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mtpd.distillation.losses.base import DistillationLoss
+from mtpd.distillation.losses.binary_classification import BinaryClassificationLoss
 from mtpd.distillation.losses.channel_wise import ChannelWiseLoss
 from mtpd.distillation.losses.feature_matching import FeatureMatchingLoss
 from mtpd.distillation.losses.focal_global import FocalGlobalLoss
@@ -19,6 +20,7 @@ from mtpd.distillation.losses.pearson_correlation import PearsonCorrelationLoss
 from mtpd.distillation.losses.prediction_guided import PredictionGuidedLoss
 from mtpd.distillation.pairing import Pair
 from mtpd.settings.losses import (
+    BinaryClassification,
     ChannelWise,
     FeatureMatching,
     FocalGlobal,
@@ -38,6 +40,7 @@ LOSSES: dict[type[LossSettings], Any] = {
     FocalGlobal: FocalGlobalLoss,
     PredictionGuided: PredictionGuidedLoss,
     LocalizationDistillation: LocalizationLoss,
+    BinaryClassification: BinaryClassificationLoss,
 }
 
 

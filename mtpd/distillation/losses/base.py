@@ -8,6 +8,8 @@ from typing import ClassVar, TypeVar
 from torch import Tensor, nn
 
 from mtpd.distillation.features import Features, GroundTruth
+from mtpd.distillation.pairing import Side
+from mtpd.errors import UserError
 from mtpd.settings.losses import LossSettings
 
 Value = TypeVar("Value")
@@ -22,11 +24,13 @@ class DistillationLoss(nn.Module, ABC):
     Attributes:
         needs_heads: Whether it looks at the heads' towers and the teacher's predictions.
         needs_distributions: Whether it looks at the heads' distributions over distances.
+        needs_predictions: Whether it looks at both heads' predictions.
         settings: What it was built from.
     """
 
     needs_heads: ClassVar[bool] = False
     needs_distributions: ClassVar[bool] = False
+    needs_predictions: ClassVar[bool] = False
 
     def __init__(self, settings: LossSettings) -> None:
         super().__init__()
@@ -35,6 +39,30 @@ class DistillationLoss(nn.Module, ABC):
     @abstractmethod
     def forward(self, student: Features, teacher: Features, truth: GroundTruth) -> Tensor:
         """Scalar, already multiplied with its weights; maps (N, C, H, W)."""
+
+
+def require_same_classes(kind: str, student: Side, teacher: Side) -> None:
+    """Refuse heads of unlike numbers of classes for losses that compare their predictions.
+
+    Raises:
+        UserError: The numbers differ.
+    """
+    own, other = student.anatomy.classes, teacher.anatomy.classes
+    if own != other:
+        raise UserError(
+            f"{student.name} and {teacher.name}",
+            f"{kind} needs heads of as many classes (they have {own} and {other})",
+            "give both the same num_classes",
+        )
+
+
+def refuse_earlier_check(side: Side, looked_for: str) -> None:
+    """Refuse what a check of an earlier version found, which ``looked_for`` was no part of."""
+    raise UserError(
+        f"{side.name}: check.json",
+        f"was written by an earlier version, which did not look at {looked_for}",
+        "delete it: it is made again",
+    )
 
 
 def given(value: Value | None) -> Value:

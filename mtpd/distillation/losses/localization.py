@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtpd.distillation.features import Features, GroundTruth
-from mtpd.distillation.losses.base import DistillationLoss, given
+from mtpd.distillation.losses.base import DistillationLoss, given, refuse_earlier_check
 from mtpd.distillation.pairing import Side
 from mtpd.errors import UserError
 from mtpd.settings.losses import LocalizationDistillation
@@ -31,11 +31,7 @@ class LocalizationLoss(DistillationLoss):
         super().__init__(settings)
         for side in (student, teacher):
             if side.anatomy.bins is None:
-                raise UserError(
-                    f"{side.name}: check.json",
-                    "was written by an earlier version, which did not look at distributions",
-                    "delete it: it is made again",
-                )
+                refuse_earlier_check(side, "distributions")
             if side.anatomy.bins == 0:
                 raise UserError(
                     f"{side.name}: {side.anatomy.head}",

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from mtpd.distillation.adapter import LevelAdapter
 from mtpd.distillation.features import Features, GroundTruth
-from mtpd.distillation.heads import ADAPTERS
-from mtpd.distillation.losses.base import DistillationLoss, given
+from mtpd.distillation.losses.base import DistillationLoss, given, require_same_classes
 from mtpd.distillation.masks import outside_boxes, within
 from mtpd.distillation.pairing import Side
 from mtpd.distillation.quality import gaussian_weights, overlap, scores_of_boxes
@@ -65,15 +64,9 @@ class PredictionGuidedLoss(DistillationLoss):
                 raise UserError(
                     f"{side.name}: {side.anatomy.head}",
                     f"pgd cannot read this head ({side.anatomy.obstacle})",
-                    f"use another loss, or one of these heads: {', '.join(ADAPTERS)}",
+                    f"use another loss, or one of these heads: {', '.join(settings.published)}",
                 )
-        if student.anatomy.classes != teacher.anatomy.classes:
-            raise UserError(
-                f"{student.name} and {teacher.name}",
-                f"pgd needs heads of as many classes (they have {student.anatomy.classes} and "
-                f"{teacher.anatomy.classes})",
-                "give both the same num_classes",
-            )
+        require_same_classes("pgd", student, teacher)
         for key in ("alpha", "temperature", "positions"):
             if getattr(settings, key) is None:
                 raise UserError(
