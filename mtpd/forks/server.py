@@ -28,6 +28,8 @@ IMPORTED = (
 )
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PROGRAM = "from mtpd.forks.server import serve; serve()"
+TITLE = 1000
+"""Characters that a job's title may have: it takes the place of the process's own arguments."""
 WAITING = 64
 """Jobs that may wait for their fork."""
 
@@ -44,7 +46,7 @@ def start_forks() -> str:
         listener.bind(address)
         listener.listen(WAITING)
         server = subprocess.Popen(
-            [sys.executable, "-P", "-c", PROGRAM, str(listener.fileno())],
+            [sys.executable, "-P", "-c", PROGRAM, str(listener.fileno()), " " * TITLE],
             # One thread each: pools of threads are not forked. A job sets its own number.
             env={**os.environ, **dict.fromkeys(THREADS, "1")},
             pass_fds=[listener.fileno()],
@@ -64,7 +66,12 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 def serve() -> None:
     """Fork a job for every request, until standard input is closed. Returns in forks, too."""
+    from setproctitle import setproctitle
+
     listener = socket.socket(fileno=int(sys.argv[1]))
+    # It finds the place of the title now; it would not once a library has set an environment
+    # variable.
+    setproctitle("mtpd-forks")
     for name in IMPORTED:
         importlib.import_module(name)
     # Else a collection in a job writes to all pages that it shares with the others.
@@ -112,6 +119,7 @@ def _hand_signals_on(connection: socket.socket, job: int) -> None:
 def _become(files: list[int]) -> None:
     """Take the caller's place: files are its three streams and what it has asked for."""
     import numpy as np
+    from setproctitle import setproctitle
 
     os.setsid()
     *streams, asked = files
@@ -124,6 +132,7 @@ def _become(files: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = ["mtpd", *request["arguments"]]
+    setproctitle(" ".join(sys.argv))  # else all jobs look alike in `ps` and `top`
     # Else what is drawn without a seed is the same in every job.
     np.random.seed()  # noqa: NPY002 - the generator that libraries draw from
 

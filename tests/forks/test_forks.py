@@ -82,7 +82,8 @@ def trainings(folder: Path) -> list[psutil.Process]:
     """Forks that work in ``folder``."""
     found = []
     for process in psutil.process_iter(["cwd", "cmdline"]):
-        is_fork = any("mtpd.forks" in part for part in process.info["cmdline"] or ())
+        title = " ".join(process.info["cmdline"] or ())
+        is_fork = title.startswith("mtpd ")
         if process.info["cwd"] == str(folder) and is_fork:
             found.append(process)
     return found
@@ -124,6 +125,7 @@ def test_a_job_stops_and_continues_with_its_terminal(
     folder: Path, training: subprocess.Popen[str]
 ) -> None:
     (job,) = trainings(folder)
+    assert " ".join(job.cmdline()).strip() == "mtpd train micro.yaml --detector student"
     training.send_signal(signal.SIGTSTP)
     wait_until(lambda: job.status() == psutil.STATUS_STOPPED)
     wait_until(lambda: psutil.Process(training.pid).status() == psutil.STATUS_STOPPED)

@@ -72,9 +72,9 @@ def _look(process: int, jobs: dict[int, Job]) -> None:
         return
     for child in children:
         try:
-            command = child.cmdline()
+            command = _command(child)
             step = _step(command)
-            if step is None or _step(child.parent().cmdline()) is not None:
+            if step is None or _step(_command(child.parent())) is not None:
                 continue  # no job, or a loading process of one
             job = jobs.setdefault(child.pid, Job(_experiment(command), step, _what(command)))
             job.seconds = round(time.time() - child.create_time(), 1)
@@ -83,10 +83,16 @@ def _look(process: int, jobs: dict[int, Job]) -> None:
             continue  # it has ended meanwhile
 
 
+def _command(process: psutil.Process) -> list[str]:
+    """Its arguments; a fork has all of them in its title, which is filled up with nothing."""
+    return " ".join(process.cmdline()).split()
+
+
 def _step(command: list[str]) -> str | None:
     """The command that a process runs if it is Python running ``mtpd``."""
+    # A process of its own has Python before it; a fork has the command as its title.
     for name, following in pairwise(command[:3]):
-        if name.endswith("/mtpd"):
+        if Path(name).name == "mtpd":
             return following
     return None
 
