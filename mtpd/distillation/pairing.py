@@ -47,7 +47,7 @@ class Anatomy:
             KeyError: One of its own is missing.
         """
         levels = tuple(Level(**level) for level in raw["levels"])
-        later = {name: raw.get(name) for name in ("bins", "priors")}
+        later: dict[str, Any] = {name: raw.get(name) for name in ("bins", "priors")}
         names = [field.name for field in fields(cls) if field.name not in ("levels", *later)]
         return cls(levels, **{name: raw[name] for name in names}, **later)
 
