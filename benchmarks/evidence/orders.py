@@ -58,9 +58,14 @@ def regrets(rows: pd.DataFrame, number: int) -> pd.DataFrame:
     return pd.DataFrame(sorted(found, key=lambda row: row["regret"]))
 
 
-def seed_noise(rows: pd.DataFrame, number: int) -> float:
-    """Standard deviation of an order's AP over seeds, without what a seed adds to all orders."""
+def seed_noise(rows: pd.DataFrame, number: int) -> float | None:
+    """Standard deviation of an order's AP over seeds, without what a seed adds to all orders.
+
+    None: there is one seed alone.
+    """
     table = orders_of_length(rows, number)
+    if table.shape[1] < 2:
+        return None
     left = table.sub(table.mean(axis=0), axis=1).sub(
         table.mean(axis=1) - table.mean().mean(), axis=0
     )

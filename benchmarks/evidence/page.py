@@ -122,7 +122,7 @@ def differences_table(rows: pd.DataFrame) -> str:
             found = paired(of_method, one, other, "AP")
             if found is not None:
                 lines.append(_difference_row(method, f"{_words(one)} − {_words(other)}", found))
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else "*No two arms have two starts in common yet.*"
 
 
 def orders_table(rows: pd.DataFrame) -> str:
@@ -134,6 +134,7 @@ def orders_table(rows: pd.DataFrame) -> str:
     for number in range(1, MAX_TEACHERS + 1):
         if len(orders_of_length(rows, number)) < 2:
             continue
+        noise = seed_noise(rows, number)
         for found in regrets(rows, number).itertuples():
             chosen = found.orders[0] if len(found.orders) == 1 else f"{len(found.orders)} orders"
             cells = [
@@ -141,7 +142,8 @@ def orders_table(rows: pd.DataFrame) -> str:
                 chosen.replace(" > ", " → "),
                 f"{found.AP:.2f}",
                 f"{found.rank} of {found.of}",
-                *(f"{v:.2f}" for v in (found.regret, found.draws, seed_noise(rows, number))),
+                *(f"{value:.2f}" for value in (found.regret, found.draws)),
+                "–" if noise is None else f"{noise:.2f}",
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -72,6 +72,10 @@ def test_a_strategy_counts_among_orders_of_its_length_alone() -> None:
 def test_noise_is_what_seed_and_order_do_not_explain() -> None:
     assert seed_noise(rows(), 3) == pytest.approx(0, abs=1e-9)
     assert seed_noise(rows(noise=2.0), 3) == pytest.approx(2, rel=0.3)
+    first = rows(bgs=("b", "c", "d"))
+    first = first[first["start"] == f"start {SEEDS[0]}"]
+    assert seed_noise(first, 3) is None
+    assert "| – |" in orders_table(first)
 
 
 def test_predictors() -> None:
