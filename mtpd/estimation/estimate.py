@@ -41,6 +41,7 @@ from mtpd.experiment.runs import (
 )
 from mtpd.layout import Layout, ModelFolder
 from mtpd.settings.experiment import Experiment, Resources, Run, Training
+from mtpd.settings.losses import IN_THE_HEAD
 
 SHARED = "(shared)"
 """In place of an experiment's name, for jobs of none or of several."""
@@ -335,11 +336,19 @@ class Prices:
         workload = self._workload(experiment.student.name, training)
         if stage.teacher is None:
             step = self.speed.ask("train_step", workload).seconds
-        else:
-            losses = [loss.model_dump(mode="json") for loss in experiment.method(method).losses]
-            teacher = workload.of_detector(experiment.detector(stage.teacher))
-            step = self.speed.distillation_step(workload, teacher, as_json(losses))
-        return self._model(workload, self._training_seconds(training, workload, step))
+            return self._model(workload, self._training_seconds(training, workload, step))
+        chosen = experiment.method(method).losses
+        losses = as_json([loss.model_dump(mode="json") for loss in chosen])
+        teacher = workload.of_detector(experiment.detector(stage.teacher))
+        step, once = self.speed.distillation_step(workload, teacher, losses), 0.0
+        # Where a loss looks at the heads, the teacher's still runs in every step: nothing is
+        # known of what it takes without its backbone.
+        on_maps = not any(loss.type in IN_THE_HEAD for loss in chosen)
+        if on_maps and experiment.maps_not_kept(method) is None:
+            forward = self.speed.ask("forward", teacher).seconds
+            step = max(step - forward, self.speed.ask("train_step", workload).seconds)
+            once = self._steps(workload) * experiment.pipeline.sides * forward
+        return self._model(workload, once + self._training_seconds(training, workload, step))
 
     def _detection(self, name: str) -> Answer:
         """Time of one image in an evaluation."""
@@ -349,13 +358,20 @@ class Prices:
 
     def _training_seconds(self, training: Training, workload: Workload, step: float) -> float:
         """Steps of all epochs, and the validations."""
-        devices = max(1, self.experiment.resources.train.gpus)
         epochs = training.epochs or ConfigName.of(workload.config).epochs
-        steps = ceil(self.images.splits["train"] / (workload.batch_size * devices))
-        validated = ceil(self.images.splits["val"] / devices)
+        validated = ceil(self.images.splits["val"] / self._devices)
         detection = self.speed.ask("evaluation", workload.detection).seconds
         validations = ceil(epochs / (training.validate_every or 1))
-        return epochs * steps * step + validations * validated * detection
+        return epochs * self._steps(workload) * step + validations * validated * detection
+
+    def _steps(self, workload: Workload) -> int:
+        """Of one epoch."""
+        return ceil(self.images.splits["train"] / (workload.batch_size * self._devices))
+
+    @property
+    def _devices(self) -> int:
+        """That train at once."""
+        return max(1, self.experiment.resources.train.gpus)
 
     def _model(self, workload: Workload, seconds: float) -> Price:
         """A job that leaves weights behind."""

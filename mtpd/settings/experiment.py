@@ -86,6 +86,11 @@ class ImagePipeline(Settings):
             raise SettingError("augment", problem, "give size, or take it out")
         return self
 
+    @property
+    def sides(self) -> int:
+        """In how many ways an image is seen: as it is, flipped, or both."""
+        return 1 if self.flip in (0, 1) else 2
+
 
 class Training(Settings):
     """A training schedule. What is left out is as in the detector's own config."""
@@ -437,6 +442,21 @@ class Experiment(Settings):
     def detector_training(self, name: str) -> Training:
         """The schedule by which the detector ``name`` is trained without teacher."""
         return self.training.updated(self.detector(name).training)
+
+    def maps_not_kept(self, method: str) -> str | None:
+        """Why the settings do not let a teacher's maps be kept; None: they do."""
+        teacher = self.method(method).teacher
+        if teacher.cache_gb == 0:
+            return "teacher.cache_gb is 0"
+        if teacher.stochastic_depth:
+            return "its stochastic depth is on, so its maps differ every time"
+        if self.pipeline.augment is not None:
+            return "pipeline.augment changes images at random"
+        if self.pipeline.size is None:
+            return (
+                "the detectors' own pipelines change images at random (there is no pipeline.size)"
+            )
+        return None
 
     def stage_training(self, method: str, epochs: int | None) -> Training:
         """The schedule of one stage of ``method``; ``epochs`` takes the place of its own.

@@ -42,15 +42,9 @@ def _anatomies(checks: list[Path]) -> list[dict[str, Any]] | None:
 
 def _obstacle(context: Context, method: str, config: Config) -> str | None:
     """Why the teacher's maps cannot be kept; None: they can."""
-    teacher = context.experiment.method(method).teacher
-    if teacher.cache_gb == 0:
-        return "teacher.cache_gb is 0"
-    if teacher.stochastic_depth:
-        return "its stochastic depth is on, so its maps differ every time"
-    if context.experiment.pipeline.augment is not None:
-        return "pipeline.augment changes images at random"
-    if context.experiment.pipeline.size is None:
-        return "the detectors' own pipelines change images at random (there is no pipeline.size)"
+    by_settings = context.experiment.maps_not_kept(method)
+    if by_settings is not None:
+        return by_settings
     if not context.has_one_size:
         return "training images have several sizes"
     if config.model.student.data_preprocessor.get("batch_augments"):
@@ -60,12 +54,12 @@ def _obstacle(context: Context, method: str, config: Config) -> str | None:
 
 def _teacher_maps(context: Context, method: str, chain: Chain, config: Config) -> dict[str, Any]:
     """Arguments of :class:`~mtpd.distillation.teacher_maps.TeacherMaps`."""
-    chosen, flip = context.experiment.method(method), context.experiment.pipeline.flip
+    chosen, sides = context.experiment.method(method), context.experiment.pipeline.sides
     settings = chosen.teacher
     split = context.dataset.splits["train"]
     weights = context.recipes.stage(method, chain).path("teacher")
     assert weights is not None, "the stage has a teacher"
-    batch_size, sides = config.train_dataloader.batch_size, 1 if flip in (0, 1) else 2
+    batch_size = config.train_dataloader.batch_size
     key = {
         "teacher": config.model.teacher.to_dict(),
         "weights": context.recipes.digests.of(Path(weights)),

@@ -1,7 +1,8 @@
 """Estimates worked out by hand, of the jobs that Snakemake plans.
 
 The micro experiment has 8, 4 and 4 images in batches of 4, for one epoch; `b` is the slow teacher.
-A run of its own, `progressive`, is decided; the order of `direct` is not.
+A run of its own, `progressive`, is decided; the order of `direct` is not. The teacher sees every
+batch, but where a test lets its maps be kept.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any
 
 import pytest
 import yaml
-from micro import MICRO, PROJECT, SMALL, changed
+from micro import MICRO as KEEPING_MAPS
+from micro import PROJECT, SMALL, changed
 
 from mtpd.data.dataset import Dataset, Split
 from mtpd.data.published import COUNTS
@@ -39,6 +41,7 @@ from mtpd.layout import Layout
 from mtpd.settings.experiment import Experiment
 from mtpd.steps.estimate import dry_run
 
+MICRO = changed(KEEPING_MAPS, ("methods.fm.teacher", {"cache_gb": 0}))
 STARTUP = Assumptions.load().startup_seconds
 SECONDS = {"train_step": 2.0, "forward": 1.0}
 SLOW = {"train_step": 3.0, "forward": 1.5}
@@ -148,6 +151,17 @@ def test_every_job_by_hand(micro: Callable[..., Estimate]) -> None:
     assert found.hours_at_once == pytest.approx((9 + 6 + 9 + 4 + 8 * STARTUP) / 3600)
     assert found.gpu_hours == 0
     assert found.undecided == ("direct",)
+
+
+def test_a_teacher_whose_maps_are_kept_sees_each_image_in_two_versions(layout: Layout) -> None:
+    kept = ("methods.fm.teacher", ...)
+    found = estimated(layout, kept, ("methods.fm.training", {"epochs": 5}))
+    # Five epochs of two of the student's steps, and five validations; once two batches, both ways.
+    assert seconds_of(found, "stage")[0] == pytest.approx(5 * 2 * 2 + 5 * 4 * 0.5 + 2 * 2 * 1)
+    unflipped = estimated(layout, kept, ("pipeline.flip", 0.0))
+    assert seconds_of(unflipped, "stage")[0] == pytest.approx(2 * 2 + 4 * 0.5 + 2 * 1)
+    in_head = estimated(layout, kept, ("methods.fm.losses", [{"type": "pgd"}]))
+    assert seconds_of(in_head, "stage")[0] == pytest.approx(2 * (2 + 1) + 4 * 0.5)
 
 
 def test_two_gpus_share_the_batches_and_both_count(layout: Layout) -> None:
