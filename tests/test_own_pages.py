@@ -86,7 +86,7 @@ def test_an_own_loss(tmp_path: Path) -> None:
 
 PLACES = {
     "before Loss": "Loss = Annotated[",
-    "in Loss": "    | LocalizationDistillation,",
+    "in Loss": "    | ChannelWise\n",
     "among the imports": "from pydantic import TypeAdapter",
     "in LOSSES": "    FeatureMatching: FeatureMatchingLoss,",
 }

@@ -170,7 +170,10 @@ def stability_table(rows: pd.DataFrame) -> str:
         "same order, bgs", "same order, bgs-between",
     )  # fmt: skip
     lines = [f"| {' | '.join(titles)} |", f"|{' --- |' * len(titles)}"]
-    lines += [f"| {' | '.join(row)} |" for row in rows.fillna("").itertuples(index=False)]
+    shares = ["interval_holds", "same_bgs", "same_bgs_between"]
+    percent = rows[shares].astype(float).map(lambda share: f"{share:.0%}", na_action="ignore")
+    shown = rows.assign(**percent).fillna("")
+    lines += [f"| {' | '.join(row)} |" for row in shown.itertuples(index=False)]
     return "\n".join(lines)
 
 

@@ -35,7 +35,7 @@ from mtpd.selection.pool import Pool
 from mtpd.steps.context import Context
 from mtpd.steps.features import cache_identity
 
-IMAGES, POINTS, DRAWS = 1000, 32, 100
+IMAGES, POINTS, DRAWS = 800, 32, 100
 MAX_TEACHERS = 3
 COLUMNS = [
     "what",

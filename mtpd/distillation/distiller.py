@@ -25,6 +25,7 @@ from mtpd.distillation.pairing import Anatomy, Side, anatomy_of, pair
 from mtpd.distillation.start import inherit
 from mtpd.distillation.teacher_maps import Maps, TeacherMaps
 from mtpd.distillation.towers import OutputTap, TowerTap
+from mtpd.errors import UserError
 
 Start = Literal["weights", "backbone", "inherit"]
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -111,6 +112,10 @@ class Distiller(BaseModel):
         self._tap = NeckTap(self.student, before_norm)
         self._teacher_tap = NeckTap(self.teacher, before_norm) if before_norm else None
         self._heads: tuple[DenseHeadAdapter, DenseHeadAdapter] | None = None
+        of_head = [loss.settings.type for loss in self.losses if loss.works_in_head]
+        if before_norm and of_head:
+            problem = f"maps before the norm are for a neck's losses, but {of_head[0]} needs a head"
+            raise UserError("before_norm", problem, f"leave out before_norm or {of_head[0]}")
         self._towers: tuple[TowerTap, ...] = ()
         self._output_tap: OutputTap | None = None
         needs_towers = any(loss.needs_heads for loss in self.losses)
@@ -234,7 +239,8 @@ class Distiller(BaseModel):
             outputs: What its dense head gave, if a loss looks there.
             samples: Of the student: what its head learns from.
         """
-        side = (self.pair.student, self.pair.teacher)[index]
+        is_teacher = index == 1
+        side = self.pair.teacher if is_teacher else self.pair.student
         classification, regression = self._towers[index].take() if self._towers else ([], [])
         predictions: Predictions | None = None
         distributions: Sequence[Tensor] = ()
@@ -242,7 +248,8 @@ class Distiller(BaseModel):
         positive_count = 0.0
         if self._heads is not None:
             head = self._heads[index]
-            if self._needs_predictions or (self._towers and samples is None):
+            # With towers, PGD asks where the teacher predicts well; of the student it does not.
+            if self._needs_predictions or (self._towers and is_teacher):
                 predictions = head.predictions(outputs, side.levels)
             if self._needs_predictions and samples is not None:
                 count = head.positive_count(outputs, samples)

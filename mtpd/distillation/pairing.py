@@ -27,7 +27,9 @@ class Anatomy:
         obstacle: Why they cannot; None where they can.
         bins: Distances over which the head predicts distributions for the sides of a box; 0: it
             does not; None: not known, as an earlier version did not look.
-        priors: Priors at a position whose predictions can be read; 0: they cannot; None: likewise.
+        priors: Priors at a position whose scores and boxes can be read; 0: they cannot; None:
+            likewise.
+        anchors: What tells several anchors at a position from those of other heads.
     """
 
     levels: tuple[Level, ...]
@@ -38,6 +40,7 @@ class Anatomy:
     obstacle: str | None
     bins: int | None = None
     priors: int | None = None
+    anchors: str | None = None
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Anatomy:
@@ -47,7 +50,7 @@ class Anatomy:
             KeyError: One of its own is missing.
         """
         levels = tuple(Level(**level) for level in raw["levels"])
-        later: dict[str, Any] = {name: raw.get(name) for name in ("bins", "priors")}
+        later: dict[str, Any] = {name: raw.get(name) for name in ("bins", "priors", "anchors")}
         names = [field.name for field in fields(cls) if field.name not in ("levels", *later)]
         return cls(levels, **{name: raw[name] for name in names}, **later)
 
@@ -112,6 +115,7 @@ def anatomy_of(detector: nn.Module, adapter: DenseHeadAdapter | None = None) -> 
         obstacle=obstacle,
         bins=adapter.bins if adapter and not obstacle else 0,
         priors=adapter.priors if adapter else 0,
+        anchors=adapter.anchors if adapter else "",
     )
 
 

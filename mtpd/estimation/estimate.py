@@ -41,10 +41,12 @@ from mtpd.experiment.runs import (
 )
 from mtpd.layout import Layout, ModelFolder
 from mtpd.settings.experiment import Experiment, Resources, Run, Training
-from mtpd.settings.losses import IN_THE_HEAD
 
 SHARED = "(shared)"
 """In place of an experiment's name, for jobs of none or of several."""
+
+STRIDES, CHANNELS = (8, 16, 32, 64, 128), 256
+"""Of a teacher's neck, as most have them: for the size of its maps."""
 
 Awaited = Callable[[Experiment, str, Mapping[str, Chain]], Iterable[Task]]
 """What comes once the order of an experiment is known: from the experiment, its name, and the
@@ -341,14 +343,21 @@ class Prices:
         losses = as_json([loss.model_dump(mode="json") for loss in chosen])
         teacher = workload.of_detector(experiment.detector(stage.teacher))
         step, once = self.speed.distillation_step(workload, teacher, losses), 0.0
-        # Where a loss looks at the heads, the teacher's still runs in every step: nothing is
-        # known of what it takes without its backbone.
-        on_maps = not any(loss.type in IN_THE_HEAD for loss in chosen)
-        if on_maps and experiment.maps_not_kept(method) is None:
+        if self._keeps_maps(method):
             forward = self.speed.ask("forward", teacher).seconds
             step = max(step - forward, self.speed.ask("train_step", workload).seconds)
             once = self._steps(workload) * experiment.pipeline.sides * forward
         return self._model(workload, once + self._training_seconds(training, workload, step))
+
+    def _keeps_maps(self, method: str) -> bool:
+        """Whether a teacher's maps are computed once; False where that is not known."""
+        experiment, sides = self.experiment, self.experiment.pipeline.sides
+        if experiment.maps_not_kept(method) is not None or not self.images.one_size:
+            return False
+        width, height = self._image_size()
+        positions = sum(ceil(width / stride) * ceil(height / stride) for stride in STRIDES)
+        n_bytes = 2 * self.images.splits["train"] * sides * positions * CHANNELS
+        return n_bytes <= experiment.method(method).teacher.cache_gb * 2**30
 
     def _detection(self, name: str) -> Answer:
         """Time of one image in an evaluation."""

@@ -27,10 +27,12 @@ class Images:
     Attributes:
         splits: Name → number. Without ``test``, ``val`` is what is reported.
         source: In words.
+        one_size: Whether the training images are known to have one size.
     """
 
     splits: dict[str, int]
     source: str
+    one_size: bool = False
 
     @property
     def evaluated(self) -> int:
@@ -46,10 +48,11 @@ def count_images(experiment: Experiment, layout: Layout) -> Images:
     """
     if layout.dataset.is_file():
         prepared = Dataset.load(layout.dataset, experiment.data).splits
-        return Images({name: part.n_images for name, part in prepared.items()}, "prepared data")
+        numbers = {name: part.n_images for name, part in prepared.items()}
+        return Images(numbers, "prepared data", prepared["train"].image_size is not None)
     data = experiment.data
     if isinstance(data, ShapesData):
-        return Images({name: getattr(data, name) for name in splits_of(data)}, "settings")
+        return Images({name: getattr(data, name) for name in splits_of(data)}, "settings", True)
     published = _published(data.source)
     found = {name: _of_split(data, name, published) for name in splits_of(data)}
     sources = dict.fromkeys(source for _, source in found.values())

@@ -18,6 +18,8 @@ import threading
 from pathlib import Path
 from signal import SIGTERM
 
+from setproctitle import setproctitle
+
 from mtpd.forks.ask import STARTED
 
 STEPS = ("check", "train", "stage", "evaluate", "features", "costs", "order", "results", "report")
@@ -29,7 +31,7 @@ IMPORTED = (
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PROGRAM = "from mtpd.forks.server import serve; serve()"
 TITLE = 1000
-"""Characters that a job's title may have: it takes the place of the process's own arguments."""
+"""Characters of room for a job's title, which takes the place of the process's own arguments."""
 WAITING = 64
 """Jobs that may wait for their fork."""
 
@@ -66,8 +68,6 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 def serve() -> None:
     """Fork a job for every request, until standard input is closed. Returns in forks, too."""
-    from setproctitle import setproctitle
-
     listener = socket.socket(fileno=int(sys.argv[1]))
     # It finds the place of the title now; it would not once a library has set an environment
     # variable.
@@ -119,7 +119,6 @@ def _hand_signals_on(connection: socket.socket, job: int) -> None:
 def _become(files: list[int]) -> None:
     """Take the caller's place: files are its three streams and what it has asked for."""
     import numpy as np
-    from setproctitle import setproctitle
 
     os.setsid()
     *streams, asked = files

@@ -218,10 +218,6 @@ class Method(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Method:
-        kinds = {loss.type: loss for loss in self.losses}
-        if "bckd" in kinds and getattr(kinds.get("pgd"), "reading", "text") == "release":
-            problem = "pgd as released reads a teacher's predictions in a way that bckd cannot use"
-            raise SettingError("losses", problem, "set pgd's reading to text, or leave out bckd")
         if self.tap == "before_norm":
             of_head = [loss.type for loss in self.losses if loss.type in IN_THE_HEAD]
             if of_head:

@@ -84,14 +84,23 @@ def check_pair(context: Context, method: str, teacher: str) -> None:
 def _check_reading(
     where: str, losses: list[DistillationLoss], teacher: Anatomy, batch_size: int
 ) -> None:
-    """The release of PGD knows strides for as many images of a GPU as GFL has levels.
+    """The release of PGD gives an image of GFL the stride of the level of its own number.
 
     Raises:
-        UserError: There are more images.
+        UserError: There are more images on a GPU than levels, or another loss needs the boxes.
     """
     released = any(getattr(loss.settings, "reading", "text") == "release" for loss in losses)
+    if not released or teacher.head != "GFLHead":
+        return
+    others = [loss.settings.model_dump()["type"] for loss in losses if loss.needs_predictions]
+    if others:
+        raise UserError(
+            f"{where}: reading",
+            f"release decodes GFL's boxes by the image's number, and {others[0]} needs true boxes",
+            f"set reading to text, or leave out {others[0]}",
+        )
     levels = len(teacher.levels)
-    if released and teacher.head == "GFLHead" and batch_size > levels:
+    if batch_size > levels:
         raise UserError(
             f"{where}: reading",
             f"release takes at most {levels} images on one GPU with GFL, not {batch_size}",

@@ -99,6 +99,11 @@ class Case:
         return student, own if self.teacher is None else TEACHERS[self.teacher]
 
     @property
+    def size(self) -> int:
+        """Of the images in pixels: DINO looks for its 900 queries among the maps' positions."""
+        return 256 if self.student == "DINO" else 192
+
+    @property
     def works(self) -> bool:
         """Whether the pair can work; if not, it says so before any training."""
         return self.student in ABLE.get(self.mechanism, STUDENTS)

@@ -34,7 +34,7 @@ LABELS = ([0, 2, 1], [], [1, 0])
 def anatomy(channels: int, kind: str = ONE_STAGE, head: str = "FCOSHead") -> Anatomy:
     """Anatomy of a detector with as many channels in its towers as in its neck."""
     levels = tuple(Level(stride, channels) for stride in STRIDES)
-    return Anatomy(levels, kind, head, CLASSES, channels, None, BINS, 1)
+    return Anatomy(levels, kind, head, CLASSES, channels, None, BINS, 1, "")
 
 
 def pair_of(student: int = STUDENT, teacher: int = TEACHER, **options: Any) -> Pair:

@@ -602,13 +602,25 @@ def test_bckd_between_heads_of_two_kinds() -> None:
     ("student", "teacher", "words"),
     [
         ("FCOSHead", None, r"bckd needs as many priors at a position \(they have 1 and 3\)"),
-        ("AutoAssignHead", "FCOSHead", "student: AutoAssignHead: bckd divides by the number of"),
+        ("DDODHead", "ATSSHead", "student: DDODHead: bckd divides by the number of positives"),
+        ("FCOSHead", "AutoAssignHead", "teacher: AutoAssignHead: bckd cannot read what this head"),
     ],
 )
 def test_bckd_needs_the_same_priors(student: str, teacher: str | None, words: str) -> None:
     other = dense(teacher) if teacher else retinanet()
     with pytest.raises(UserError, match=words):
         distiller(dense(student), other, losses=[{"type": "bckd"}])
+
+
+def test_bckd_needs_the_same_anchors() -> None:
+    other = retinanet(model__bbox_head__anchor_generator__ratios=[0.25, 1.0, 4.0])
+    with pytest.raises(UserError, match="bckd needs the same anchors"):
+        distiller(retinanet(), other, losses=[{"type": "bckd"}])
+
+
+def test_maps_before_the_norm_are_not_for_a_head() -> None:
+    with pytest.raises(UserError, match="neck's losses, but bckd needs a head"):
+        distiller(retinanet(), retinanet(), losses=[{"type": "bckd"}], before_norm=True)
 
 
 def dino() -> dict[str, Any]:

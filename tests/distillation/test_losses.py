@@ -47,7 +47,7 @@ from mtpd.distillation.losses.focal_global import GlobalContext
 from mtpd.distillation.pairing import pair
 from mtpd.distillation.quality import NOISE_VARIANCE
 from mtpd.errors import UserError
-from mtpd.settings.losses import ONE_STAGE, TWO_STAGE, Loss
+from mtpd.settings.losses import IN_THE_HEAD, ONE_STAGE, TWO_STAGE, Loss
 
 ON_MAPS = ("feature_matching", "cwd", "pkd", "mgd", "fgd", "pgd")
 """Those that compare maps, for which channels and grids may differ."""
@@ -58,6 +58,16 @@ TRUTH = list(zip(BOXES, LABELS, strict=True))
 def channels_of(kind: str) -> tuple[int, int]:
     """Channels of both sides; only PKD cannot do with unlike ones."""
     return (TEACHER, TEACHER) if kind == "pkd" else (STUDENT, TEACHER)
+
+
+def test_losses_of_the_head_are_known_by_their_types() -> None:
+    """Settings are checked without the modules that say what a loss looks at."""
+    of_head = {
+        kind
+        for kind in KINDS
+        if build_loss({"type": kind}, pair_of(TEACHER, TEACHER)).works_in_head
+    }
+    assert of_head == set(IN_THE_HEAD)
 
 
 def test_every_loss_is_tried() -> None:
@@ -475,6 +485,7 @@ class TestBinaryClassification:
         [
             (({}, {"priors": 0}), "teacher: FCOSHead: bckd cannot read what this head predicts"),
             (({"priors": 9}, {}), r"bckd needs as many priors at a position \(they have 9 and 1\)"),
+            (({}, {"anchors": "others"}), "bckd needs the same anchors, and theirs differ"),
             (({}, {"classes": 5}), r"bckd needs heads of as many classes \(they have 3 and 5\)"),
             (({"priors": None}, {}), r"student: check\.json: was written by an earlier version"),
             (({"head": "DDODHead"}, {}), "student: DDODHead: bckd divides by the number of posit"),

@@ -160,8 +160,10 @@ def test_a_teacher_whose_maps_are_kept_sees_each_image_in_two_versions(layout: L
     assert seconds_of(found, "stage")[0] == pytest.approx(5 * 2 * 2 + 5 * 4 * 0.5 + 2 * 2 * 1)
     unflipped = estimated(layout, kept, ("pipeline.flip", 0.0))
     assert seconds_of(unflipped, "stage")[0] == pytest.approx(2 * 2 + 4 * 0.5 + 2 * 1)
-    in_head = estimated(layout, kept, ("methods.fm.losses", [{"type": "pgd"}]))
-    assert seconds_of(in_head, "stage")[0] == pytest.approx(2 * (2 + 1) + 4 * 0.5)
+    # 8 images, 2 versions of 64 + 16 + 4 + 1 + 1 positions, 256 channels of 2 bytes: 688 KiB.
+    for limit, seconds in ((688 / 2**20, 2 * 2 + 4 * 0.5 + 2 * 2 * 1), (687 / 2**20, 8)):
+        limited = estimated(layout, ("methods.fm.teacher", {"cache_gb": limit}))
+        assert seconds_of(limited, "stage")[0] == pytest.approx(seconds)
 
 
 def test_two_gpus_share_the_batches_and_both_count(layout: Layout) -> None:

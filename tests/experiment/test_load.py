@@ -41,12 +41,6 @@ WRONG: list[tuple[str, Any, str, str]] = [
         "methods.l.tap",
         "ld works in the head",
     ),
-    (
-        "methods.b",
-        {"losses": [{"type": "pgd", "reading": "release"}, {"type": "bckd"}]},
-        "methods.b.losses",
-        "in a way that bckd cannot use",
-    ),
     ("runs.progressive.order", ["a", "z"], "runs.progressive.order", "no teacher 'z'"),
     ("runs.progressive.order", "bsg", "runs.progressive.order", "bsg"),
     ("runs.progressive.order", [], "runs.progressive.order", "is empty"),

@@ -63,6 +63,11 @@ class Proof:
         if not file.is_file() or file.read_text() != text:
             file.write_text(text)
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the experiments that were prepared."""
+        return [file.stem for file in sorted(self.folder.glob("experiments/*"))]
+
     def experiment(self, name: str) -> Path:
         """The reduced YAML of the experiment ``name``."""
         return self.folder / "experiments" / f"{name}.yaml"
@@ -93,7 +98,7 @@ class Proof:
                 env={**os.environ, "PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": ""},
             )
             try:
-                with watched(process.pid, self.records):
+                with watched(process.pid, self.records, self.names):
                     process.wait()
             finally:
                 process.kill()
@@ -104,7 +109,7 @@ class Proof:
         """The workflow's config, with the local server in place of the weights' host."""
         with served(self.host) as address:
             config: dict[str, Any] = {
-                "experiments": [file.stem for file in sorted(self.folder.glob("experiments/*"))],
+                "experiments": self.names,
                 "folder": "experiments",
                 "results": "results",
                 "zoo": {"cache": "cache", "mirrors": dict.fromkeys(MIRRORS, address)},

@@ -44,6 +44,7 @@ def run_to_the_end(proof: Proof, name: str) -> None:
     proof.prepare(name)
     proof.run("--config", f"experiments={name}")
     experiment = load_experiment(proof.experiment(name))
+    assert (proof.records / f"{name}.json").is_file()
     table = pd.read_csv(proof.results / name / "tables" / "results.csv")
     assert set(all_members(experiment)) <= set(table["run"])
     assert set(experiment.detectors) <= set(table["detectors"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -39,17 +39,18 @@ class Job:
 
 
 @contextmanager
-def watched(process: int, records: Path) -> Iterator[None]:
+def watched(process: int, records: Path, names: Collection[str]) -> Iterator[None]:
     """Watch the jobs below ``process`` while the body runs, and add them to ``records``.
 
-    That folder gets a file for each experiment. A job that is there already has run again.
+    That folder gets a file for each of the experiments called ``names``. A job that is there
+    already has run again.
     """
     jobs: dict[int, Job] = {}
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(PAUSE):
-            _look(process, jobs)
+            _look(process, jobs, names)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -65,7 +66,7 @@ def watched(process: int, records: Path) -> Iterator[None]:
             write_json(record, known | {f"{job.step} {job.what}": asdict(job) for job in own})
 
 
-def _look(process: int, jobs: dict[int, Job]) -> None:
+def _look(process: int, jobs: dict[int, Job], names: Collection[str]) -> None:
     try:
         children = psutil.Process(process).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -76,7 +77,7 @@ def _look(process: int, jobs: dict[int, Job]) -> None:
             step = _step(command)
             if step is None or _step(_command(child.parent())) is not None:
                 continue  # no job, or a loading process of one
-            job = jobs.setdefault(child.pid, Job(_experiment(command), step, _what(command)))
+            job = jobs.setdefault(child.pid, Job(_experiment(command, names), step, _what(command)))
             job.seconds = round(time.time() - child.create_time(), 1)
             job.peak_gib = max(job.peak_gib, round(_peak(child.pid) / 2**20, 2))
         except (psutil.Error, OSError, AttributeError):
@@ -89,7 +90,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def _step(command: list[str]) -> str | None:
-    """The command that a process runs if it is Python running ``mtpd``."""
+    """The command of ``mtpd`` that a process runs, if it runs one."""
     # A process of its own has Python before it; a fork has the command as its title.
     for name, following in pairwise(command[:3]):
         if Path(name).name == "mtpd":
@@ -97,9 +98,8 @@ def _step(command: list[str]) -> str | None:
     return None
 
 
-def _experiment(command: list[str]) -> str:
-    files = [Path(part) for part in command if part.endswith(".yaml")]
-    return files[0].stem if files else "zoo"
+def _experiment(command: list[str], names: Collection[str]) -> str:
+    return next((part for part in command if part in names), "zoo")
 
 
 def _what(command: list[str]) -> str:

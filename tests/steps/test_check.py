@@ -127,13 +127,14 @@ def test_levels_that_share_no_stride(context: Callable[..., Context]) -> None:
     assert not checked.layout.pair("fm", "a").exists()
 
 
-def test_gfl_as_released_for_more_images_than_levels(context: Callable[..., Context]) -> None:
+def test_gfl_as_released_and_what_it_cannot_do(context: Callable[..., Context]) -> None:
     gfl = str(PROJECT / "config" / "detectors" / "gfl_small.py")
     loss = {"type": "pgd", "reading": "release"}
     checked = context(
         ("student.config", gfl),
         ("teachers", {"a": {"config": gfl}}),
         ("methods.fm.losses", [loss]),
+        ("methods.both", {"losses": [loss, {"type": "bckd"}]}),
         ("runs", {}),
         ("training.batch_size", 6),
     )
@@ -141,6 +142,8 @@ def test_gfl_as_released_for_more_images_than_levels(context: Callable[..., Cont
         check_detector(checked, name)
     with pytest.raises(UserError, match=r"at most \d images on one GPU with GFL, not 6"):
         check_pair(checked, "fm", "a")
+    with pytest.raises(UserError, match=r"methods\.both: reading: .* bckd needs true boxes"):
+        check_pair(checked, "both", "a")
 
 
 @pytest.mark.parametrize(

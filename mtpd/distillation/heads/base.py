@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mtpd.distillation.features import Predictions
+from mtpd.files import digest_of
 
 
 class DenseHeadAdapter(ABC):
@@ -22,10 +23,12 @@ class DenseHeadAdapter(ABC):
 
     Attributes:
         counts_positives: Whether the head tells positives from negatives, and they can be counted.
+        scores_stand_alone: Whether what the head gives for classes are scores by themselves.
         as_released: Whether predictions are those of PGD's released code, where it has others.
     """
 
     counts_positives: ClassVar[bool] = False
+    scores_stand_alone: ClassVar[bool] = True
     as_released = False
 
     def __init__(self, head: Any) -> None:
@@ -43,9 +46,17 @@ class DenseHeadAdapter(ABC):
 
     @property
     def priors(self) -> int:
-        """Priors at every position whose predictions can be read; 0: they cannot."""
+        """Priors at every position whose scores and boxes can be read; 0: they cannot."""
         numbers = set(self.head.prior_generator.num_base_priors)
-        return numbers.pop() if self.head.use_sigmoid_cls and len(numbers) == 1 else 0
+        can_be_read = self.scores_stand_alone and self.head.use_sigmoid_cls
+        return numbers.pop() if can_be_read and len(numbers) == 1 else 0
+
+    @property
+    def anchors(self) -> str:
+        """What tells several anchors at a position from those of other heads; empty: one prior."""
+        if self.priors < 2:
+            return ""
+        return digest_of([level.tolist() for level in self.head.prior_generator.base_anchors])
 
     @property
     def tower_channels(self) -> int:
@@ -71,8 +82,9 @@ class DenseHeadAdapter(ABC):
         priors = self.head.prior_generator.grid_priors(grids, device=device)
         logits, boxes, points = [], [], []
         for level in levels:
-            logits.append(_by_prior(outputs[0][level], self.priors))
-            raw = _by_prior(outputs[1][level], self.priors)
+            count = self.head.prior_generator.num_base_priors[level]
+            logits.append(_by_prior(outputs[0][level], count))
+            raw = _by_prior(outputs[1][level], count)
             own = priors[level].expand(len(raw), -1, -1)
             boxes.append(self.decode(own, raw, level))
             points.append(_centres(priors[level]))

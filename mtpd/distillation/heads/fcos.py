@@ -14,7 +14,12 @@ from mtpd.distillation.heads.base import DenseHeadAdapter
 
 
 class AutoAssignAdapter(DenseHeadAdapter):
-    """The head gives distances in pixels. It weights positions; none is a positive or is not."""
+    """The head gives distances in pixels. It weights positions; none is a positive or is not.
+
+    What it calls scores counts only together with its objectness.
+    """
+
+    scores_stand_alone = False
 
     def decode(self, priors: Tensor, raw: Tensor, level: int) -> Tensor:  # noqa: ARG002
         """Boxes from distances (N, P, 4): left, top, right, bottom."""
@@ -35,8 +40,8 @@ class FCOSAdapter(DenseHeadAdapter):
         """As the head's own assignment of points to boxes has it."""
         truth, _, _ = unpack_gt_instances(samples)
         grids = [scores.shape[-2:] for scores in outputs[0]]
-        scores = outputs[0][0]
-        points = self.head.prior_generator.grid_priors(grids, scores.dtype, scores.device)
+        # In float32: coordinates above 256 are rounded in bfloat16.
+        points = self.head.prior_generator.grid_priors(grids, device=outputs[0][0].device)
         labels, _ = self.head.get_targets(points, truth)
         # The background's label is the number of classes.
         return float((torch.cat(labels) < self.head.num_classes).sum())

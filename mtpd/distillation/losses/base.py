@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, TypeVar
+from typing import ClassVar, NoReturn, TypeVar
 
 from torch import Tensor, nn
 
@@ -32,6 +32,11 @@ class DistillationLoss(nn.Module, ABC):
     needs_distributions: ClassVar[bool] = False
     needs_predictions: ClassVar[bool] = False
 
+    @property
+    def works_in_head(self) -> bool:
+        """Whether it looks at a dense head, and not at the maps of the neck alone."""
+        return self.needs_heads or self.needs_distributions or self.needs_predictions
+
     def __init__(self, settings: LossSettings) -> None:
         super().__init__()
         self.settings = settings
@@ -56,7 +61,7 @@ def require_same_classes(kind: str, student: Side, teacher: Side) -> None:
         )
 
 
-def refuse_earlier_check(side: Side, looked_for: str) -> None:
+def refuse_earlier_check(side: Side, looked_for: str) -> NoReturn:
     """Refuse what a check of an earlier version found, which ``looked_for`` was no part of."""
     raise UserError(
         f"{side.name}: check.json",

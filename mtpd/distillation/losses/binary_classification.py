@@ -26,10 +26,11 @@ class BinaryClassificationLoss(DistillationLoss):
 
     With the scores p of every class and the boxes b that belong to the same prior, the loss is
     α₁ Σ |p_t − p_s| BCE(p_s, p_t) / M + α₂ Σ max |p_t − p_s| (1 − GIoU(b_s, b_t)) / M, summed over
-    the priors inside their image; the maximum is that over classes, and takes no gradient. M is the
-    number of positives of the student's own assignment, as in the authors' release. The release
-    leaves out levels where an image batch has no positive; the text does not, and neither does
-    this.
+    the priors whose centre lies inside their image; the maximum is that over classes, and takes no
+    gradient. M is what the student's own loss is divided by, its number of positives, as in the
+    authors' release. The release leaves out levels where a batch has no positive; the text does
+    not, and neither does this. Heads of two kinds with one prior at a position are compared cell by
+    cell.
 
     Raises:
         UserError: A head's predictions cannot be read, they do not belong to the same priors, the
@@ -40,6 +41,7 @@ class BinaryClassificationLoss(DistillationLoss):
 
     def __init__(self, settings: BinaryClassification, student: Side, teacher: Side) -> None:
         super().__init__(settings)
+        able = [head for head, adapter in ADAPTERS.items() if adapter.scores_stand_alone]
         for side in (student, teacher):
             if side.anatomy.priors is None:
                 refuse_earlier_check(side, "predictions")
@@ -47,7 +49,7 @@ class BinaryClassificationLoss(DistillationLoss):
                 raise UserError(
                     f"{side.name}: {side.anatomy.head}",
                     "bckd cannot read what this head predicts",
-                    f"use another loss, or one of these heads: {', '.join(ADAPTERS)}",
+                    f"use another loss, or one of these heads: {', '.join(able)}",
                 )
         if not ADAPTERS[student.anatomy.head].counts_positives:
             able = [head for head, adapter in ADAPTERS.items() if adapter.counts_positives]
@@ -62,6 +64,12 @@ class BinaryClassificationLoss(DistillationLoss):
                 f"{student.name} and {teacher.name}",
                 f"bckd needs as many priors at a position (they have {own} and {other})",
                 "use another loss, or heads with as many anchors",
+            )
+        if student.anatomy.anchors != teacher.anatomy.anchors:
+            raise UserError(
+                f"{student.name} and {teacher.name}",
+                "bckd needs the same anchors, and theirs differ in size, ratio or order",
+                "use another loss, or give both heads the same anchor_generator",
             )
         require_same_classes("bckd", student, teacher)
         self.weights = settings.classification, settings.localization
@@ -82,8 +90,8 @@ class BinaryClassificationLoss(DistillationLoss):
                 f"{other.logits.shape[1]} priors, as their maps have unlike sizes",
                 "use another loss for this pair",
             )
-        scores = other.logits.sigmoid()
-        differences = (scores - own.logits.sigmoid()).abs()
+        scores = other.scores
+        differences = (scores - own.scores).abs()
         entropies = F.binary_cross_entropy_with_logits(own.logits, scores, reduction="none")
         classes = (differences * entropies).sum(2)
         boxes = differences.detach().amax(2) * generalized_box_iou_loss(own.boxes, other.boxes)
