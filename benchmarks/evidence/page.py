@@ -61,11 +61,12 @@ COMPARED = [
 
 
 def write_page() -> None:
-    """Write the page, and a figure for every experiment with arms to compare."""
+    """Write the page and the figures that it shows."""
+    text = page()
     with whole_file(PAGE) as temporary:
-        temporary.write_text(page(), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     for name in experiments():
-        if set(ARMS) & set(read_rows(name)["arm"]):
+        if f"(evidence/{name}.png)" in text:
             draw(name, [FOLDER / f"{name}.png"])
 
 
@@ -128,8 +129,8 @@ def differences_table(rows: pd.DataFrame) -> str:
 def orders_table(rows: pd.DataFrame) -> str:
     """Rank and regret of what each strategy chose, in Markdown."""
     lines = [
-        "| strategy | chose, over the seeds | AP | rank | regret | regret at random | seed noise |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| strategy | chose, over the seeds | seeds | AP | rank | regret | regret at random | seed noise |",
+        f"|{' --- |' * 8}",
     ]
     for number in range(1, MAX_TEACHERS + 1):
         if len(orders_of_length(rows, number)) < 2:
@@ -140,6 +141,7 @@ def orders_table(rows: pd.DataFrame) -> str:
             cells = [
                 found.strategy,
                 chosen.replace(" > ", " → "),
+                str(found.seeds),
                 f"{found.AP:.2f}",
                 f"{found.rank} of {found.of}",
                 *(f"{value:.2f}" for value in (found.regret, found.draws)),

@@ -84,7 +84,7 @@ def stability(features: Sampled, pool: Pool) -> Iterator[dict[str, object]]:
         "value": "",
         "draws": 1,
         **_errors([trained], whole),
-        "interval_holds": "",
+        "interval_holds": np.nan,
         **_orders([trained], pool, whole),
     }
 
@@ -113,7 +113,7 @@ def _row(
         "value": value,
         "draws": len(parts),
         **_errors(costs, whole),
-        "interval_holds": np.mean(holding) if holding else "",
+        "interval_holds": np.mean(holding) if holding else np.nan,
         **_orders(costs, pool, whole),
     }  # fmt: skip
 

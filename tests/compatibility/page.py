@@ -27,10 +27,10 @@ TEMPLATE = """\
 
 Written by `make compatibility`, which builds every pair below at full size as MMDetection ships
 it, with random weights in place of pretrained ones, starts the student by `inherit` and trains two
-steps on two generated images of 192×192 (DINO: 256×256) on the CPU. "✓" means: both steps went through with finite
-losses, the student moved and the teacher did not. Beside it stand the strides that are paired, the
-finest and the coarsest. A pair that cannot work says so in one line before any training. No process
-took more than {peak} GiB.
+steps on two generated images of 192×192 (DINO: 256×256) on the CPU. "✓" means: both steps went
+through with finite losses, the student moved and the teacher did not. Beside it stand the strides
+that are paired, the finest and the coarsest. A pair that cannot work says so in one line before any
+training. No process took more than {peak} GiB.
 
 ## Students and mechanisms
 
