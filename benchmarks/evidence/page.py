@@ -128,10 +128,11 @@ def differences_table(rows: pd.DataFrame) -> str:
 
 def orders_table(rows: pd.DataFrame) -> str:
     """Rank and regret of what each strategy chose, in Markdown."""
-    lines = [
-        "| strategy | chose, over the seeds | seeds | AP | rank | regret | regret at random | seed noise |",
-        f"|{' --- |' * 8}",
-    ]
+    titles = (
+        "strategy", "chose, over the seeds", "seeds", "AP", "rank", "regret", "regret at random",
+        "seed noise",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(titles)} |", f"|{' --- |' * len(titles)}"]
     for number in range(1, MAX_TEACHERS + 1):
         if len(orders_of_length(rows, number)) < 2:
             continue
