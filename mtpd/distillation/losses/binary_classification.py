@@ -28,8 +28,8 @@ class BinaryClassificationLoss(DistillationLoss):
     α₁ Σ |p_t − p_s| BCE(p_s, p_t) / M + α₂ Σ max |p_t − p_s| (1 − GIoU(b_s, b_t)) / M, summed over
     the priors whose centre lies inside their image; the maximum is that over classes, and takes no
     gradient. M is what the student's own loss is divided by, its number of positives, as in the
-    authors' release. The release leaves out levels where a batch has no positive; the text does
-    not, and neither does this. Heads of two kinds with one prior at a position are compared cell by
+    authors' release. The release leaves out levels where a batch has no positive; this does
+    not. Heads of two kinds with one prior at a position are compared cell by
     cell.
 
     Raises:
