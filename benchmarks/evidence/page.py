@@ -37,7 +37,7 @@ ARMS = {
     "intermediate": "the chain's first teacher alone",
     "progressive": "progressive, in the order of BGS",
     "reversed": "the same teachers reversed",
-    "random": "two teachers drawn at random",
+    "random": "teachers drawn at random",
 }
 """Names of arms as the experiments give them, and in words."""
 
