@@ -81,6 +81,7 @@ format: .venv/.dev ## rewrite in the project's format
 
 bench: .venv/.runtime ## the measurements of benchmarks/
 	$(BIN)/python -m benchmarks.distillation_step
+	$(BIN)/python -m benchmarks.full_size
 	$(BIN)/python -m benchmarks.masks
 	$(BIN)/python -m benchmarks.costs
 	$(BIN)/python -m benchmarks.startup

@@ -20,16 +20,15 @@ from typing import Any
 import pandas as pd
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
 
+from benchmarks.batches import random_batch
 from mtpd.detectors.sources import config_file
 
 ROUNDS = 15
-IMAGES, SIZE, BOXES = 16, 128, 5
+IMAGES, SIZE = 16, 128
 
 PAIRS = {
     "demo, feature matching": (
@@ -133,32 +132,14 @@ def _training_step(model: Any) -> Callable[[], Any]:
     optimiser = {"type": "SGD", "lr": 1e-4}
     wrapper = build_optim_wrapper(model, {"type": "OptimWrapper", "optimizer": optimiser})
     model.train()
-    return lambda: model.train_step(_batch(), wrapper)
+    return lambda: model.train_step(random_batch(IMAGES, SIZE, SIZE), wrapper)
 
 
 def _teacher_pass(distiller: Any) -> None:
     """What a step cannot do without: the batch on its way, and the teacher up to its neck."""
-    data = distiller.data_preprocessor(_batch(), True)
+    data = distiller.data_preprocessor(random_batch(IMAGES, SIZE, SIZE), True)
     with torch.no_grad():
         distiller.teacher.extract_feat(data["inputs"])
-
-
-def _batch() -> dict[str, Any]:
-    """Random images with boxes, as a data loader gives them."""
-    generator = torch.Generator().manual_seed(0)
-    inputs, samples = [], []
-    for number in range(IMAGES):
-        shape = (3, SIZE, SIZE)
-        inputs.append(torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8))
-        corner = torch.rand(BOXES, 2, generator=generator) * SIZE / 2
-        about = {"img_id": number, "img_shape": (SIZE, SIZE), "flip": False}
-        sample = DetDataSample(metainfo=about)
-        sample.gt_instances = InstanceData(
-            bboxes=torch.cat([corner, corner + SIZE / 3], dim=1),
-            labels=torch.zeros(BOXES, dtype=torch.long),
-        )
-        samples.append(sample)
-    return {"inputs": inputs, "data_samples": samples}
 
 
 if __name__ == "__main__":
