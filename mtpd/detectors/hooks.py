@@ -122,6 +122,8 @@ class HistoryHook(Hook):
             "epochs": self.epochs,
             "startup_seconds": self.startup_seconds,
             "rate": self.rate,
+            # The next process may go on after the epoch's last step.
+            "last_learning_rate": self._learning_rate,
             "sums": self._sums,
             "iterations": self._iterations,
             "skipped": self._skipped,
@@ -156,6 +158,7 @@ class HistoryHook(Hook):
         """Go on with a history that :meth:`state` gave, in the middle of its epoch."""
         self.epochs, self.startup_seconds = state["epochs"], state["startup_seconds"]
         self.rate = state.get("rate")
+        self._learning_rate = state.get("last_learning_rate", 0.0)
         self._resumed = state
 
     def before_train_iter(

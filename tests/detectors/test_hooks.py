@@ -57,6 +57,24 @@ def test_history_holds_means_rates_and_validation_of_every_epoch(tmp_path: Path)
     assert history["peak_memory_mib"] > 50
 
 
+@pytest.mark.parametrize("done", [0, 1, 2, 3])
+def test_a_history_goes_on_wherever_its_epoch_was_left(tmp_path: Path, done: int) -> None:
+    """Also after the last step of an epoch, where no further step is made in it."""
+    losses = [3.0, 1.0, 2.0]
+    whole, left, resumed = (HistoryHook(str(tmp_path / "history.json")) for _ in range(3))
+    train_epoch(whole, fake_runner(0.1), losses)
+    runner = fake_runner(0.1)
+    left.before_train_epoch(runner)
+    for index, loss in enumerate(losses[:done]):
+        left.before_train_iter(runner, index)
+        left.after_train_iter(runner, index, outputs={"loss": torch.tensor(loss)})
+    resumed.restore(left.state())
+    train_epoch(resumed, fake_runner(0.1), losses[done:])
+    for hook in (whole, resumed):
+        hook.epochs[0].pop("train_seconds")
+    assert resumed.epochs == whole.epochs
+
+
 DIVERGED = "training has diverged: the loss has not been finite for {} iterations"
 
 
