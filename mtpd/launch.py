@@ -11,8 +11,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+
+import psutil
 
 from mtpd.errors import DivergedError, Interrupted, UserError
 from mtpd.files import whole_file
@@ -49,6 +52,30 @@ def end_with_the_terminal() -> None:
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
+def hand_termination_on() -> None:
+    """In a step of Slurm's, hand SIGTERM on to all processes that this one has started.
+
+    Where Slurm tracks processes by control groups it tells only the process that it started
+    itself. That is Snakemake, which then waits for its job, but does not tell it. Snakemake sets a
+    handler of its own later; so this one listens behind it.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or "SLURM_STEP_ID" not in os.environ:
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    threading.Thread(target=_hand_termination_on, args=(reading,), daemon=True).start()
+
+
+def _hand_termination_on(reading: int) -> None:
+    while received := os.read(reading, 1):
+        if received[0] == signal.SIGTERM:
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    process.terminate()
 
 
 def is_launched() -> bool:

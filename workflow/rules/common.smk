@@ -26,7 +26,7 @@ from mtpd.experiment.recipes import Recipes, Task
 from mtpd.files import read_json
 from mtpd.forks import ask
 from mtpd.forks.server import start_forks
-from mtpd.launch import end_with_the_terminal, put_command_on_path
+from mtpd.launch import end_with_the_terminal, hand_termination_on, put_command_on_path
 from mtpd.layout import Layout, PaperLayout, calibration_file
 from mtpd.papers.changes import has_changed as paper_item_changed
 from mtpd.papers.paper import (
@@ -45,6 +45,7 @@ from mtpd.zoo.sources import FILE_PATTERN, remote_weights
 
 put_command_on_path()
 end_with_the_terminal()
+hand_termination_on()
 
 # Snakemake's own prefix, and: a job that is told to end waits until its training has saved its state.
 # Signals reach bash too, which would leave at once and take the job's processes with it.
