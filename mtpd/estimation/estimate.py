@@ -227,10 +227,11 @@ def workloads(
             prices.training(name)
             prices.evaluation(name)
         for method, teacher in pairs(experiment):
-            prices.stage(method, Stage(teacher))
+            prices.stage(method, Stage(teacher), later=False)
+            prices.stage(method, Stage(teacher), later=True)
         for run in experiment.runs.values():
             if run.order == "none":
-                prices.stage(run.method, Stage(None))
+                prices.stage(run.method, Stage(None), later=False)
         prices.longest_orders()
     asked = list(speed.answers)
     if distillation:
@@ -256,7 +257,7 @@ class Prices:
     def __init__(self, experiment: Experiment, layout: Layout, speed: Speed) -> None:
         self.experiment, self.layout, self.speed = experiment, layout, speed
         self.images = count_images(experiment, layout)
-        self._stages: dict[tuple[str, Stage], Price] = {}
+        self._stages: dict[tuple[str, Stage, bool], Price] = {}
 
     def of(self, task: Task) -> Price:
         """The price of any job; most do little more than start."""
@@ -265,7 +266,8 @@ class Prices:
             case "train":
                 return self.training(names[0])
             case "stage":
-                return self.stage(names[0], Chain.parse(names[1]).last)
+                chain = Chain.parse(names[1])
+                return self.stage(names[0], chain.last, later=chain.parent is not None)
             case "evaluate_detector":
                 return self.evaluation(names[0])
             case "evaluate_stage":
@@ -285,9 +287,9 @@ class Prices:
             seconds = self._training_seconds(training, workload, step)
         return self._model(workload, seconds)
 
-    def stage(self, method: str, stage: Stage) -> Price:
-        """A stage by ``method``, wherever in a chain it stands."""
-        key = method, stage
+    def stage(self, method: str, stage: Stage, *, later: bool) -> Price:
+        """A stage by ``method``, the first of its chain or a later one."""
+        key = method, stage, later
         if key not in self._stages:
             self._stages[key] = self._stage(*key)
         return self._stages[key]
@@ -332,9 +334,9 @@ class Prices:
             orders[member] = slowest[:most]
         return orders
 
-    def _stage(self, method: str, stage: Stage) -> Price:
+    def _stage(self, method: str, stage: Stage, later: bool) -> Price:
         experiment = self.experiment
-        training = experiment.stage_training(method, stage.epochs)
+        training = experiment.stage_training(method, stage.epochs, later=later)
         workload = self._workload(experiment.student.name, training)
         if stage.teacher is None:
             step = self.speed.ask("train_step", workload).seconds

@@ -54,4 +54,5 @@ def hours(
 
 def _stage_seconds(prices: Prices, method: str, chain: Chain) -> float:
     student = prices.experiment.student.name
-    return prices.stage(method, chain.last).seconds + prices.evaluation(student).seconds
+    stage = prices.stage(method, chain.last, later=chain.parent is not None)
+    return stage.seconds + prices.evaluation(student).seconds

@@ -176,13 +176,14 @@ def test_autoassign_in_mixed_precision(context: Callable[..., Context]) -> None:
     refused(checked, "a: training.amp: .*AutoAssignHead does not train in mixed precision", "a")
 
 
-def test_a_method_s_own_schedule(context: Callable[..., Context]) -> None:
+@pytest.mark.parametrize("key", ["training", "later_stages"])
+def test_a_method_s_own_schedule(context: Callable[..., Context], key: str) -> None:
     optimizer = {"type": "Adamm", "lr": 0.1}
-    checked = context(("methods.fm.training", {"optimizer": optimizer}))
+    checked = context((f"methods.fm.{key}", {"optimizer": optimizer}))
     for name in ("student", "a"):
         check_detector(checked, name)
     with pytest.raises(
-        UserError, match=r"methods\.fm: training.optimizer.type: there is no optimiser"
+        UserError, match=rf"methods\.fm: {key}\.optimizer\.type: there is no optimiser"
     ):
         check_pair(checked, "fm", "a")
 
