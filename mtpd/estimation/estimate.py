@@ -227,11 +227,10 @@ def workloads(
             prices.training(name)
             prices.evaluation(name)
         for method, teacher in pairs(experiment):
-            prices.stage(method, Stage(teacher), later=False)
-            prices.stage(method, Stage(teacher), later=True)
+            prices.stage(method, Stage(teacher))
         for run in experiment.runs.values():
             if run.order == "none":
-                prices.stage(run.method, Stage(None), later=False)
+                prices.stage(run.method, Stage(None))
         prices.longest_orders()
     asked = list(speed.answers)
     if distillation:
@@ -257,7 +256,7 @@ class Prices:
     def __init__(self, experiment: Experiment, layout: Layout, speed: Speed) -> None:
         self.experiment, self.layout, self.speed = experiment, layout, speed
         self.images = count_images(experiment, layout)
-        self._stages: dict[tuple[str, Stage, bool], Price] = {}
+        self._stages: dict[tuple[str, Stage], Price] = {}
 
     def of(self, task: Task) -> Price:
         """The price of any job; most do little more than start."""
@@ -266,8 +265,7 @@ class Prices:
             case "train":
                 return self.training(names[0])
             case "stage":
-                chain = Chain.parse(names[1])
-                return self.stage(names[0], chain.last, later=chain.parent is not None)
+                return self.stage(names[0], Chain.parse(names[1]).last)
             case "evaluate_detector":
                 return self.evaluation(names[0])
             case "evaluate_stage":
@@ -287,9 +285,9 @@ class Prices:
             seconds = self._training_seconds(training, workload, step)
         return self._model(workload, seconds)
 
-    def stage(self, method: str, stage: Stage, *, later: bool) -> Price:
-        """A stage by ``method``, the first of its chain or a later one."""
-        key = method, stage, later
+    def stage(self, method: str, stage: Stage) -> Price:
+        """A stage by ``method``, wherever in a chain it stands."""
+        key = method, stage
         if key not in self._stages:
             self._stages[key] = self._stage(*key)
         return self._stages[key]
@@ -334,9 +332,9 @@ class Prices:
             orders[member] = slowest[:most]
         return orders
 
-    def _stage(self, method: str, stage: Stage, later: bool) -> Price:
+    def _stage(self, method: str, stage: Stage) -> Price:
         experiment = self.experiment
-        training = experiment.stage_training(method, stage.epochs, later=later)
+        training = experiment.stage_training(method, stage.epochs)
         workload = self._workload(experiment.student.name, training)
         if stage.teacher is None:
             step = self.speed.ask("train_step", workload).seconds

@@ -251,12 +251,8 @@ class Recipes:
         path = layout.pair(method, teacher)
 
         def content() -> dict[str, Any]:
-            first = experiment.stage_training(method, None)
-            later = experiment.stage_training(method, None, later=True)
-            settings = {"losses": self._losses(method), **self._training(student, first, None)}
-            if later != first:
-                settings["later_stages"] = self._training(student, later, None)
-            return settings
+            training = experiment.stage_training(method, None)
+            return {"losses": self._losses(method), **self._training(student, training, None)}
 
         inputs: dict[str, Input] = {
             "student": self._check(student),
@@ -305,9 +301,7 @@ class Recipes:
             after["pair"] = layout.pair(method, teacher)
 
         def content() -> dict[str, Any]:
-            training = experiment.stage_training(
-                method, chain.last.epochs, later=chain.parent is not None
-            )
+            training = experiment.stage_training(method, chain.last.epochs)
             settings = self._training(student, training, chain.seed)
             if teacher is not None:
                 settings["teacher"] = self._model(teacher)

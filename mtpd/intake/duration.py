@@ -54,5 +54,4 @@ def hours(
 
 def _stage_seconds(prices: Prices, method: str, chain: Chain) -> float:
     student = prices.experiment.student.name
-    stage = prices.stage(method, chain.last, later=chain.parent is not None)
-    return stage.seconds + prices.evaluation(student).seconds
+    return prices.stage(method, chain.last).seconds + prices.evaluation(student).seconds

@@ -212,11 +212,6 @@ class Method(Settings):
     training: Training = Field(
         default=Training(), description="Schedule of one stage, over that of the student"
     )
-    later_stages: Training = Field(
-        default=Training(),
-        description="Schedule of the stages after the first, over that of the first; such as a "
-        "lower learning rate, so that a restart undoes less. All stages have the same epochs",
-    )
     teacher: TeacherPass = Field(
         default=TeacherPass(), description="How the teacher's maps are computed"
     )
@@ -232,14 +227,6 @@ class Method(Settings):
                 problem = "before_norm and teacher.compile cannot be used together"
                 raise SettingError("tap", problem, "leave one of them out")
         return self
-
-    @field_validator("later_stages")
-    @classmethod
-    def _of_equal_length(cls, later: Training) -> Training:
-        if later.epochs is not None:
-            problem = f"is {later.epochs}, but all stages of a method have the same epochs"
-            raise SettingError("epochs", problem, "leave it out; training.epochs is for all stages")
-        return later
 
     @field_validator("losses")
     @classmethod
@@ -467,21 +454,14 @@ class Experiment(Settings):
             )
         return None
 
-    def stage_training(self, method: str, epochs: int | None, *, later: bool = False) -> Training:
-        """The schedule of one stage of ``method``.
-
-        Args:
-            method: One of the methods.
-            epochs: In place of the method's own.
-            later: Whether the stage comes after another.
+    def stage_training(self, method: str, epochs: int | None) -> Training:
+        """The schedule of one stage of ``method``; ``epochs`` takes the place of its own.
 
         Raises:
             UserError: There is no such method.
         """
         student = self.training.updated(self.student.training)
         settings = student.updated(self.method(method).training)
-        if later:
-            settings = settings.updated(self.method(method).later_stages)
         return settings if epochs is None else settings.updated(Training(epochs=epochs))
 
 

@@ -61,14 +61,12 @@ def check_pair(context: Context, method: str, teacher: str) -> None:
     names = experiment.student.name, teacher
     student, other = (_anatomy(layout.detector(name).check) for name in names)
     paired = pair(student, other, names)
+    training = experiment.stage_training(method, None)
+    config = context.training_config(names[0], training, layout.detector(names[0]))
+    _check_precision(context, f"methods.{method}", config)
+    _check_schedule(f"methods.{method}", config, nn.Linear(1, 1), student.head)
     losses = [build_loss(settings, paired) for settings in experiment.method(method).losses]
-    # Any teacher may come first or later.
-    for later, key in ((False, "training"), (True, "later_stages")):
-        training = experiment.stage_training(method, None, later=later)
-        config = context.training_config(names[0], training, layout.detector(names[0]))
-        _check_precision(context, f"methods.{method}", config, key)
-        _check_schedule(f"methods.{method}", config, nn.Linear(1, 1), student.head, key)
-        _check_reading(f"methods.{method}", losses, other, config.train_dataloader.batch_size)
+    _check_reading(f"methods.{method}", losses, other, config.train_dataloader.batch_size)
     if experiment.method(method).tap == "before_norm":
         for name in names:
             _check_tap(context, method, name)
@@ -189,7 +187,7 @@ def _say_unused(context: Context, name: str, batch_size: int) -> None:
         logger.warning("%s: %s", name, sentence)
 
 
-def _check_precision(context: Context, where: str, config: Config, key: str = "training") -> None:
+def _check_precision(context: Context, where: str, config: Config) -> None:
     """Mixed precision needs a GPU.
 
     Raises:
@@ -198,7 +196,7 @@ def _check_precision(context: Context, where: str, config: Config, key: str = "t
     is_amp = config.optim_wrapper.type == "AmpOptimWrapper"
     if is_amp and context.experiment.resources.train.gpus == 0:
         raise UserError(
-            f"{where}: {key}.amp",
+            f"{where}: training.amp",
             "mixed precision needs a GPU, and resources.train.gpus is 0",
             "set gpus, or amp to false",
         )
@@ -232,9 +230,7 @@ def _last_batch(context: Context, config: Config) -> int:
     return here % batch or batch
 
 
-def _check_schedule(
-    where: str, config: Config, model: nn.Module, head: str, key: str = "training"
-) -> None:
+def _check_schedule(where: str, config: Config, model: nn.Module, head: str) -> None:
     """Optimiser and learning-rate schedule build, and suit the head.
 
     Raises:
@@ -242,19 +238,21 @@ def _check_schedule(
     """
     if head in WITHOUT_AMP and config.optim_wrapper.type == "AmpOptimWrapper":
         raise UserError(
-            f"{where}: {key}.amp",
+            f"{where}: training.amp",
             f"MMDetection's {head} does not train in mixed precision",
             "set it to false",
         )
     kind = config.optim_wrapper.optimizer.get("type")
     if not isinstance(kind, str) or OPTIMIZERS.get(kind) is None:
         remedy = "use one of those in torch.optim, such as SGD or AdamW"
-        raise UserError(f"{where}: {key}.optimizer.type", f"there is no optimiser '{kind}'", remedy)
+        raise UserError(
+            f"{where}: training.optimizer.type", f"there is no optimiser '{kind}'", remedy
+        )
     # Mixed precision is no matter of the schedule, and its wrapper builds only beside a GPU.
     plain = {**config.optim_wrapper, "type": "OptimWrapper"}
     for key in ("loss_scale", "dtype", "use_fsdp"):
         plain.pop(key, None)
-    with _explained(f"{where}: {key}", "the schedule cannot be built", "correct its settings"):
+    with _explained(f"{where}: training", "the schedule cannot be built", "correct its settings"):
         wrapper = build_optim_wrapper(model, plain)
         # Schedules of epochs may be counted in iterations: how many does not matter here.
         given = {"optimizer": wrapper.optimizer, "epoch_length": 100}

@@ -37,7 +37,7 @@ def stage_config(context: Context, method: str, chain: Chain) -> Config:
     """
     experiment, folder = context.experiment, context.layout.stage(method, str(chain))
     student = experiment.student.name
-    training = experiment.stage_training(method, chain.last.epochs, later=chain.parent is not None)
+    training = experiment.stage_training(method, chain.last.epochs)
     config = context.detector_config(student, training, chain.seed)
     write_config(config, folder.config, moving=context.layout.root)
     context.set_training(config, student, training, folder, chain.seed)

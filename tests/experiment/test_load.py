@@ -148,27 +148,6 @@ def test_training_settings_are_laid_over_each_other(write_experiment: Any) -> No
     assert experiment.stage_training("fm", None).batch_size == 2
 
 
-def test_later_stages_have_their_own_schedule(write_experiment: Any) -> None:
-    path = write_experiment(
-        ("methods.fm.training", {"epochs": 3, "batch_size": 2}),
-        ("methods.fm.later_stages", {"optimizer": {"type": "SGD", "lr": 0.002}}),
-    )
-    experiment = load_experiment(path)
-    first = experiment.stage_training("fm", None)
-    later = experiment.stage_training("fm", None, later=True)
-    assert first.optimizer != later.optimizer
-    assert later.optimizer == {"type": "SGD", "lr": 0.002}
-    assert (later.epochs, later.batch_size) == (3, 2)
-
-
-def test_all_stages_of_a_method_have_the_same_length(write_experiment: Any) -> None:
-    path = write_experiment(("methods.fm.later_stages", {"epochs": 3}))
-    with pytest.raises(
-        UserError, match=r"methods\.fm\.later_stages\.epochs: is 3, but all stages .* same epochs"
-    ):
-        load_experiment(path)
-
-
 def test_what_is_not_given_does_not_overwrite() -> None:
     assert Training(epochs=3).updated(Training(batch_size=2)) == Training(epochs=3, batch_size=2)
 

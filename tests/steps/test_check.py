@@ -176,14 +176,13 @@ def test_autoassign_in_mixed_precision(context: Callable[..., Context]) -> None:
     refused(checked, "a: training.amp: .*AutoAssignHead does not train in mixed precision", "a")
 
 
-@pytest.mark.parametrize("key", ["training", "later_stages"])
-def test_a_method_s_own_schedule(context: Callable[..., Context], key: str) -> None:
+def test_a_method_s_own_schedule(context: Callable[..., Context]) -> None:
     optimizer = {"type": "Adamm", "lr": 0.1}
-    checked = context((f"methods.fm.{key}", {"optimizer": optimizer}))
+    checked = context(("methods.fm.training", {"optimizer": optimizer}))
     for name in ("student", "a"):
         check_detector(checked, name)
     with pytest.raises(
-        UserError, match=rf"methods\.fm: {key}\.optimizer\.type: there is no optimiser"
+        UserError, match=r"methods\.fm: training.optimizer.type: there is no optimiser"
     ):
         check_pair(checked, "fm", "a")
 

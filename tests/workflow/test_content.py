@@ -113,7 +113,6 @@ def test_what_makes_no_difference_changes_nothing(
         ([("teachers.b.training", {"amp": True})], AFTER_B),
         ([("teachers.b.latency_ms", 5)], ["evaluate_detector b", "report", "results"]),
         ([("methods.fm.training", {"batch_size": 2})], ["stage fm a", "stage fm c"]),
-        ([("methods.fm.later_stages", {"clip_grad_norm": 3})], ["stage fm a+b"]),
         ([("runs.direct.order", ["b"])], ["report", "results"]),
     ],
 )
