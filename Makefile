@@ -22,7 +22,7 @@ help:
 
 DEMO_TEACHERS := regnet_w16 r18_w12 r18_w16 swin_w20 r18_w24
 
-demo: .venv/.runtime ## the whole pipeline on generated data: about eight minutes on two cores
+demo: .venv/.runtime ## the whole pipeline on generated data: four to eleven minutes on two cores
 	$(BIN)/snakemake --cores $(CORES) --config experiments=demo
 	@cat results/demo/tables/results.md
 
@@ -39,6 +39,7 @@ evidence: .venv/.dev ## docs/evidence.md: what the page lists, from ten seeds; m
 	$(BIN)/python -m benchmarks.evidence run evidence_shapes --seeds 0-9 --cores $(CORES)
 	$(BIN)/python -m benchmarks.evidence run evidence_shapes_budget --seeds 0-3 --cores $(CORES)
 	$(BIN)/python -m benchmarks.evidence run evidence_orders --seeds 0-3 --every-order 3 --cores $(CORES)
+	$(BIN)/python -m benchmarks.evidence run evidence_precision --seeds 0-2 --cores $(CORES)
 	$(BIN)/python -m benchmarks.evidence costs evidence_shapes
 	$(BIN)/python -m benchmarks.evidence page
 

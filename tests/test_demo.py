@@ -24,6 +24,7 @@ EXPERIMENTS = [
         "evidence_shapes",
         "evidence_shapes_budget",
         "evidence_orders",
+        "evidence_precision",
     )
 ]
 
