@@ -1,16 +1,15 @@
 """A distillation step at full size: RetinaNet R50 from RetinaNet X101-64x4d on images of 1333×800.
 
 For every mechanism, beside a step of the student alone: a step as the authors' release makes it,
-and ours with the teacher in float32 and in bfloat16. They run in one process, one kind after the
-other, so that each has the memory for itself; times are medians. ``memory`` is the peak on the GPU,
-models and optimiser included. On a CPU, where a step takes half a minute, there are fewer by
-default, and no memory.
+and ours with the teacher in float32 and in bfloat16. All run in one process, in turn, so that
+whatever else the machine does falls on all alike; times are medians. ``memory`` is the peak of a
+step on the GPU above what models and optimisers hold. On a CPU, where a step takes some seconds,
+there are fewer by default, and no memory.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import statistics
 import sys
 import time
@@ -101,27 +100,25 @@ def _measure(
     device: torch.device, mechanism: str, batch_size: int, rounds: int
 ) -> Iterator[dict[str, Any]]:
     batch = random_batch(batch_size, HEIGHT, WIDTH)
-    seconds: dict[str, list[float]] = {name: [] for name in KINDS}
-    memory: dict[str, float] = {}
-    # One model at a time, so that each has the memory for itself.
+    steps = {}
     for name, build in KINDS.items():
         torch.manual_seed(0)
-        step = _step(build(mechanism).to(device), batch)
-        step()
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        for _ in range(rounds):
+        steps[name] = _step(build(mechanism).to(device), batch)
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    memory: dict[str, float] = {}
+    for round_ in range(rounds + 1):
+        for name, step in steps.items():
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+                torch.cuda.reset_peak_memory_stats(device)
+                held = torch.cuda.memory_allocated(device)
             began = time.perf_counter()
             step()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
-            seconds[name].append(time.perf_counter() - began)
-        if device.type == "cuda":
-            memory[name] = torch.cuda.max_memory_allocated(device) / 2**30
-        del step
-        gc.collect()
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+                memory[name] = (torch.cuda.max_memory_allocated(device) - held) / 2**30
+            if round_:  # the first round warms up
+                seconds[name].append(time.perf_counter() - began)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, median in medians.items():
         yield {
