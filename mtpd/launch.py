@@ -15,8 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-import psutil
-
 from mtpd.errors import DivergedError, Interrupted, UserError
 from mtpd.files import whole_file
 
@@ -71,6 +69,8 @@ def hand_termination_on() -> None:
 
 
 def _hand_termination_on(reading: int) -> None:
+    import psutil  # not at the start of every command
+
     while received := os.read(reading, 1):
         if received[0] == signal.SIGTERM:
             for process in psutil.Process().children(recursive=True):

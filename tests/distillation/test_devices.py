@@ -20,7 +20,8 @@ from mtpd.distillation.features import Features, GroundTruth, Predictions
 without = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.cuda, without])]
 
-# MGD draws its masks on the device, and devices draw differently.
+# Without MGD, which draws its masks on the device, and devices draw differently; and without PKD,
+# which compares like channels.
 LOSSES = [
     {"type": "feature_matching"},
     {"type": "cwd"},
